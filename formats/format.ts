@@ -1,0 +1,42 @@
+import type { Filter } from '../core/filter/filter.ts'
+import type { Fault, FlowDecoder, FlowEncoder, FlowReader, FlowWriter } from '../core/flow/stream.ts'
+
+/** What a reader is asked for, so that it can leave out the rest. */
+export interface ReadRequest {
+  /** Ids of the fields wanted; absent: all but the exporter's clock. */
+  readonly fields?: readonly number[]
+  /** Whether elements without a column are wanted too. */
+  readonly extras?: boolean
+  /** Flows that overlap [since, until), µs since the epoch. */
+  readonly since?: number
+  readonly until?: number
+  readonly filter?: Filter
+  /** Told of each thing that could not be read. */
+  onFault(fault: Fault): void
+}
+
+/** How a writer is to write. */
+export interface WriteRequest {
+  /** Ids of the fields to write, in order, where the format lets one choose. */
+  readonly fields?: readonly number[]
+  /** Whether elements without a column are written too. */
+  readonly extras?: boolean
+}
+
+/**
+ * Everything flowkit knows about one flow format. One module per format exports one of these.
+ *
+ * Stream formats give a decoder or an encoder, pure functions over bytes; file formats open and create files.
+ */
+export interface FlowFormat {
+  readonly name: string
+  readonly summary: string
+  readonly extensions: readonly string[]
+  /** How sure, 0 to 100, that a file beginning with `head` is in this format. */
+  probe?(head: Uint8Array): number
+  decoder?(request: ReadRequest): FlowDecoder
+  encoder?(request: WriteRequest): FlowEncoder
+  /** Open a file or folder; the reader applies the whole of `request` itself. */
+  open?(path: string, request: ReadRequest): FlowReader
+  create?(path: string, request: WriteRequest): Promise<FlowWriter>
+}
