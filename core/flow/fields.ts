@@ -15,8 +15,8 @@ const TABLE = {
   // Where the record came from
   type: ['u8', '', '- type - -', 'Protocol that carried the record'],
   received: ['time', '258', 'received time_received_ns recv_sec -', 'When the collector received the datagram'],
-  exporter_addr: ['addr', '130 131', 'router sampler_address agent_addr exaddr', 'Source address of the datagram'],
-  agent_addr: ['addr', '', '- - - -', 'Address an sFlow agent gives itself'],
+  exporter_addr: ['addr', '', 'router sampler_address agent_addr exaddr', 'Source address of the datagram'],
+  agent_addr: ['addr', '130 131', '- - - -', 'Address that the exporter or sFlow agent gives itself'],
   sub_agent_id: ['u32', '', '- - - -', 'Sub-agent of an sFlow agent'],
   observation_domain_id: ['u32', '149', 'observationDomainID observation_domain_id source -', 'Observation domain'],
   observation_point_id: ['u64', '138', 'observationPointID observation_point_id - -', 'Observation point'],
@@ -103,7 +103,7 @@ const TABLE = {
   out_encaps: ['u8', '', '- - - out_encaps', 'Size of the output encapsulation (v6)'],
   src_tag: ['u32', '', '- - - src_tag', 'Source tag of flow-tools'],
   dst_tag: ['u32', '', '- - - dst_tag', 'Destination tag of flow-tools'],
-  valid_flags: ['u16', '', '- - - -', 'Which fields the exporter filled in (v7 flags)'],
+  valid_flags: ['u32', '', '- - - -', 'Which fields are invalid (v7 flags: the byte, then the 16 bits)'],
 
   // How the flow ended and what became of it
   end_reason: ['u8', '136', 'flow_end_reason - - -', 'Why the flow ended'],
@@ -115,8 +115,8 @@ const TABLE = {
   ip_ttl: ['u8', '192', '- ip_ttl - -', 'Time to live, or hop limit'],
   min_ttl: ['u8', '52', 'ip_minttl - - -', 'Smallest time to live'],
   max_ttl: ['u8', '53', 'ip_maxttl - - -', 'Largest time to live'],
-  min_ip_length: ['u16 B', '25', '- - - -', 'Smallest packet'],
-  max_ip_length: ['u16 B', '26', '- - - -', 'Largest packet'],
+  min_ip_length: ['u32 B', '25', '- - - -', 'Smallest packet'],
+  max_ip_length: ['u32 B', '26', '- - - -', 'Largest packet'],
   post_tos: ['u8', '55', 'dst_tos - - -', 'Type of service after the observation point'],
   ip_flags: ['u8', '197', '- ip_flags - -', 'Fragment flags'],
   fragment_id: ['u32', '54', '- fragment_id - -', 'IP identification'],
@@ -243,6 +243,13 @@ const byName = new Map<string, Field>(FIELDS.map((field) => [field.name, field])
  */
 export function findField(name: string): Field | undefined {
   return byName.get(name) ?? byName.get(name.replace(/(?<=[a-z0-9])[A-Z]/g, '_$&').toLowerCase())
+}
+
+/** Whether fields are wanted, by id (1 or 0), of a list of ids. */
+export function fieldMask(ids: Iterable<number>): Uint8Array {
+  const mask = new Uint8Array(FIELD_COUNT)
+  for (const id of ids) mask[id] = 1
+  return mask
 }
 
 /** Fields that repeat the exporter's clock or the header; left out unless asked for, since times are absolute. */

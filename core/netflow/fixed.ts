@@ -1,0 +1,100 @@
+import type { FlowBatch } from '../flow/batch.ts'
+import { FlowkitError } from '../flow/errors.ts'
+import { ID } from '../flow/fields.ts'
+import { SAMPLING_SOURCE } from '../flow/names.ts'
+import { fillHeader, headerFields, rowShape, type MessageHeader } from './message.ts'
+import { COLUMN_PEN, makePlan, runPlan, type LayoutField, type Wanted } from './plan.ts'
+import { fillSampling, samplingFields } from './sampling.ts'
+import type { Ready } from './templates.ts'
+
+/**
+ * The versions whose records have one layout, written as templates: element and length, in order.
+ *
+ * Sources: Cisco's "NetFlow Export Datagram Format" tables for v1, v5 and v7; flow-tools' ftlib.h for v6.
+ */
+interface Version {
+  readonly headerSize: number
+  readonly maxRecords: number
+  readonly layout: readonly LayoutField[]
+}
+
+const iana = (id: number, length: number): LayoutField => ({ pen: 0, id, length })
+const column = (id: number, length: number): LayoutField => ({ pen: COLUMN_PEN, id, length })
+const padding = (length: number): LayoutField => iana(210, length)
+
+/** Addresses, interfaces, counters, times and ports: the first 36 bytes of every record. */
+const START = [
+  iana(8, 4), iana(12, 4), iana(15, 4), iana(10, 2), iana(14, 2), iana(2, 4), iana(1, 4), iana(22, 4), iana(21, 4),
+  iana(7, 2), iana(11, 2),
+]
+/** What v5, v6 and v7 go on with: flags, protocol, tos, AS numbers and prefix lengths, 9 bytes. */
+const MIDDLE = [iana(6, 1), iana(4, 1), iana(5, 1), iana(16, 2), iana(17, 2), iana(9, 1), iana(13, 1)]
+
+/** Layouts by version. */
+export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
+  1: {
+    headerSize: 16, maxRecords: 24,
+    layout: [...START, padding(2), iana(4, 1), iana(5, 1), iana(6, 1), padding(11)],
+  },
+  5: { headerSize: 24, maxRecords: 30, layout: [...START, padding(1), ...MIDDLE, padding(2)] },
+  6: {
+    headerSize: 24, maxRecords: 27,
+    layout: [
+      ...START, padding(1), ...MIDDLE, column(ID.inEncaps, 1), column(ID.outEncaps, 1), column(ID.peerNextHop, 4),
+    ],
+  },
+  7: {
+    headerSize: 24, maxRecords: 30, // flow-tools sends 27, Catalyst switches up to 30
+    layout: [...START, padding(1), ...MIDDLE, column(ID.validFlags, 2), column(ID.routerSc, 4)],
+  },
+}
+
+/** Plans by version, made for one set of wanted fields. */
+export type FixedPlans = Map<number, Ready>
+
+/**
+ * Append the records of a NetFlow v1, v5, v6 or v7 datagram, `bytes[at..end)`, to `batch`.
+ *
+ * The whole datagram is checked before the first row is written, so a bad one adds nothing.
+ *
+ * @returns the number of records
+ */
+export function decodeFixed(
+  header: MessageHeader, bytes: Uint8Array, view: DataView, at: number, end: number,
+  plans: FixedPlans, wanted: Wanted, batch: FlowBatch,
+): number {
+  const { version } = header
+  const { headerSize, maxRecords } = FIXED_VERSIONS[version]
+  const count = view.getUint16(at + 2)
+  const ready = plans.get(version) ?? prepare(plans, version, wanted)
+  const expected = headerSize + count * ready.plan.minLength
+  if (count === 0 || count > maxRecords || end - at !== expected) {
+    const why = count === 0 || count > maxRecords ? `1 to ${maxRecords} records, ${count}` : `${expected} bytes for ${count} records, ${end - at}`
+    throw new FlowkitError('ERR_MALFORMED', `Cannot decode NetFlow v${version} datagram: wanted ${why} found`)
+  }
+  batch.reserve(count)
+  const row = batch.length
+  runPlan(ready.plan, view, bytes, at + headerSize, count, batch, row, header)
+  batch.shape.fill(batch.intern(ready.plain), row, row + count)
+  if (header.samplingRate > 0 && ready.sampled !== ready.plain) {
+    fillSampling(header.samplingRate, SAMPLING_SOURCE.header, ready.sampled, batch, row, row + count)
+  }
+  fillHeader(header, ready.header, batch, row, count)
+  batch.length = row + count
+  return count
+}
+
+/** Bytes of the header of a fixed version. */
+export function fixedHeaderSize(version: number): number {
+  return FIXED_VERSIONS[version].headerSize
+}
+
+function prepare(plans: FixedPlans, version: number, wanted: Wanted): Ready {
+  const plan = makePlan(FIXED_VERSIONS[version].layout, { ...wanted, extras: false }, true)
+  const header = headerFields(version, wanted)
+  const plain = rowShape(plan.shape, header, [])
+  const sampled = rowShape(plan.shape, header, samplingFields(wanted))
+  const ready = { plan, header, plain, sampled, canTellUptime: true }
+  plans.set(version, ready)
+  return ready
+}

@@ -1,0 +1,24 @@
+import type { Domain } from './exporters.ts'
+import { learnSampling } from './sampling.ts'
+import { readUint } from './steps.ts'
+import type { Template } from './templates.ts'
+
+/** Longest value of an options record that is taken for a number. */
+const MAX_NUMBER = 8
+
+/**
+ * Learn from one options record, whose fields lie at `starts` and have `lengths` bytes.
+ *
+ * What is learned is about all records of the observation domain: the exporter's start (IE 160) and sampling.
+ */
+export function learnOptions(
+  domain: Domain, { layout }: Template, bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
+): void {
+  const values = new Map<number, number>()
+  for (const [i, { pen, id }] of layout.entries()) {
+    if (pen === 0 && lengths[i] > 0 && lengths[i] <= MAX_NUMBER) values.set(id, readUint(bytes, starts[i], lengths[i]))
+  }
+  const init = values.get(160)
+  if (init !== undefined && init > 0 && init < 2 ** 53 / 1000) domain.systemInit = init
+  learnSampling(domain.sampling, values)
+}

@@ -1,0 +1,277 @@
+import type { FlowBatch } from '../flow/batch.ts'
+import { FIELDS, ID, type Field } from '../flow/fields.ts'
+import { ETYPE_IPV4, ETYPE_IPV6 } from '../flow/names.ts'
+import { makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits } from '../flow/shape.ts'
+import { OP, runStep, type Clock, type Step } from './steps.ts'
+
+/** The enterprise number of a layout field that names a column, where no element does: its id is the field's. */
+export const COLUMN_PEN = -1
+
+/** One field of a record: which element, and how long it is (65535: its length stands before it). */
+export interface LayoutField {
+  readonly pen: number
+  readonly id: number
+  readonly length: number
+}
+
+/** What a decoder is asked to keep. */
+export interface Wanted {
+  /** By field id, 1 if wanted; absent: all. */
+  readonly fields?: Uint8Array
+  /** Whether elements without a column are kept. */
+  readonly extras: boolean
+}
+
+/** A record layout made ready: which loops to run for which columns, and the shape of the rows that come out. */
+export interface Plan {
+  readonly steps: readonly Step[]
+  /** Bytes of a record if all fields have fixed lengths, else the fewest it can have. */
+  readonly minLength: number
+  /** Lengths of all fields if one is variable; undefined for fixed layouts. */
+  readonly lengths: Uint16Array | undefined
+  readonly shape: Shape
+  /** Places of the fields that are kept as extras, and their offsets in fixed layouts. */
+  readonly extras: readonly { readonly index: number, readonly at: number, readonly length: number }[]
+}
+
+const SECONDS = new Set([150, 151, 322])
+const MILLIS = new Set([152, 153, 258, 323])
+const MICROS = new Set([154, 155, 324])
+const NANOS = new Set([156, 157, 325])
+const REVERSE_PEN = 29305
+
+/** For each element that fills a column: the columns, with the element's rank among those that fill it. */
+const FILLS: ReadonlyMap<number, readonly { field: Field, rank: number }[]> = fillsOf(FIELDS)
+
+function fillsOf(fields: readonly Field[]): Map<number, { field: Field, rank: number }[]> {
+  const fills = new Map<number, { field: Field, rank: number }[]>()
+  for (const field of fields) {
+    for (const [rank, { pen, id }] of field.elements.entries()) {
+      const key = elementKey(pen, id)
+      fills.set(key, [...fills.get(key) ?? [], { field, rank }])
+    }
+  }
+  return fills
+}
+
+function elementKey(pen: number, id: number): number {
+  return pen * 65536 + id
+}
+
+/**
+ * Make the plan of a record layout.
+ *
+ * Where several elements could fill one column the best by the field table does; the others, repetitions and
+ * elements without a column become extras if wanted. IPv4 and IPv6 elements of one address both run.
+ *
+ * @param canTellUptime whether the message's header or an options record gives the exporter's uptime
+ */
+export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTellUptime: boolean): Plan {
+  const offsets = offsetsOf(layout)
+  const variable = layout.some((f) => f.length === VARIABLE_LENGTH)
+  const initAt = variable ? -1 : layout.findIndex((f) => f.pen === 0 && f.id === 160 && f.length === 8)
+  const chosen = choose(layout, canTellUptime || initAt >= 0)
+  const steps: Step[] = []
+  const used = new Set<number>()
+  const present = new Set<number>()
+  for (const { index, field } of chosen) {
+    const step = stepFor(layout[index], field, index, offsets[index], initAt < 0 ? -1 : offsets[initAt])
+    if (!step) continue
+    used.add(index)
+    if (wanted.fields && !wanted.fields[step.field]) continue
+    steps.push(step)
+    present.add(step.field)
+    if (step.field2 >= 0) present.add(step.field2)
+  }
+  addDurations(layout, offsets, steps, present, used)
+  orderSteps(steps)
+  if (!wanted.fields || wanted.fields[ID.etype]) addEtype(steps, present)
+  const extras = !wanted.extras ? [] : layout.map((f, index) => ({ index, at: offsets[index], length: f.length }))
+    .filter(({ index, length }) => !used.has(index) && length > 0 && !isPadding(layout[index]))
+  const elements: ExtraElement[] = extras.map(({ index }) => layout[index])
+  return {
+    steps,
+    minLength: layout.reduce((sum, f) => sum + (f.length === VARIABLE_LENGTH ? 1 : f.length), 0),
+    lengths: variable ? Uint16Array.from(layout, (f) => f.length) : undefined,
+    shape: makeShape(present, digitsOf(layout, chosen), elements),
+    extras,
+  }
+}
+
+/** Run a plan over `count` records of fixed length from `start` on, into rows from `row` on. */
+export function runPlan(
+  plan: Plan, view: DataView, bytes: Uint8Array, start: number, count: number, batch: FlowBatch, row: number, clock: Clock,
+): void {
+  for (const step of plan.steps) {
+    runStep(step, start + step.at, step.length, view, bytes, plan.minLength, count, batch, row, clock)
+  }
+  if (plan.extras.length > 0) {
+    const pairs = batch.useExtras()
+    for (let i = 0; i < count; i++) {
+      const from = batch.heapLength
+      for (const { at, length } of plan.extras) {
+        batch.addBytes(bytes, start + i * plan.minLength + at, start + i * plan.minLength + at + length)
+      }
+      pairs[(row + i) * 2] = from
+      pairs[(row + i) * 2 + 1] = batch.heapLength - from
+    }
+  }
+}
+
+/** Run a plan over one record whose fields lie at `starts` and have `lengths` bytes, into row `row`. */
+export function runPlanOnce(
+  plan: Plan, view: DataView, bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
+  batch: FlowBatch, row: number, clock: Clock,
+): void {
+  for (const step of plan.steps) {
+    const { index } = step
+    if (index < 0) runStep(step, 0, 0, view, bytes, 0, 1, batch, row, clock)
+    else runStep(step, starts[index], lengths[index], view, bytes, 0, 1, batch, row, clock)
+  }
+  if (plan.extras.length === 0) return
+  const pairs = batch.useExtras()
+  const from = batch.heapLength
+  for (const { index, length } of plan.extras) {
+    const size = lengths[index]
+    if (length === VARIABLE_LENGTH) {
+      batch.reserveHeap(2)
+      batch.heap[batch.heapLength++] = size >> 8
+      batch.heap[batch.heapLength++] = size & 255
+    }
+    batch.addBytes(bytes, starts[index], starts[index] + size)
+  }
+  pairs[row * 2] = from
+  pairs[row * 2 + 1] = batch.heapLength - from
+}
+
+/** paddingOctets (IE 210). */
+function isPadding({ pen, id }: LayoutField): boolean {
+  return pen === 0 && id === 210
+}
+
+function offsetsOf(layout: readonly LayoutField[]): number[] {
+  let at = 0
+  return layout.map(({ length }) => (at += length) - length)
+}
+
+/** Which field of the layout fills which columns: the best element by rank, the first of equals. */
+function choose(layout: readonly LayoutField[], canTellUptime: boolean): { index: number, field: Field }[] {
+  const best = new Map<string, { index: number, field: Field, rank: number }>()
+  for (const [index, { pen, id, length }] of layout.entries()) {
+    if (length === 0) continue
+    if (pen === 0 && (id === 21 || id === 22) && !canTellUptime) continue
+    for (const { field, rank } of pen === COLUMN_PEN ? [{ field: FIELDS[id], rank: 0 }] : FILLS.get(elementKey(pen, id)) ?? []) {
+      // an address may come as IPv4 and IPv6 in one record: each has a place of its own
+      const slot = field.type === 'addr' ? `${field.id}/${length}` : `${field.id}`
+      const rival = best.get(slot)
+      if (!rival || rank < rival.rank) best.set(slot, { index, field, rank })
+    }
+  }
+  return [...best.values()]
+}
+
+function stepFor(
+  { pen, id, length }: LayoutField, field: Field, index: number, at: number, initAt: number,
+): Step | undefined {
+  const base = { field: field.id, at, length, index, field2: -1, value: 0 }
+  const element = pen === 0 || pen === REVERSE_PEN ? id : -1 // of columns named directly: none
+  switch (field.type) {
+    case 'text': return { ...base, op: OP.TEXT }
+    case 'octets': return { ...base, op: OP.OCTETS }
+  }
+  if (length === VARIABLE_LENGTH) return undefined // numbers and addresses of no fixed length: kept as extras
+  switch (field.type) {
+    case 'addr':
+      if (length === 4) return { ...base, op: OP.IPV4 }
+      return length === 16 ? { ...base, op: OP.IPV6 } : undefined
+    case 'mac': return length === 6 ? { ...base, op: OP.MAC } : undefined
+    case 'u64': return length <= 8 ? { ...base, op: OP.U64 } : undefined
+    case 'time': return timeStep(element, base, initAt)
+  }
+  if (element === 32 || element === 139) {
+    if (length !== 2 || field.id !== ID.icmpType) return undefined
+    return { ...base, op: OP.ICMP, field2: ID.icmpCode }
+  }
+  if (element >= 70 && element <= 79 && length === 3) {
+    return { ...base, op: OP.MPLS, field2: ID.mplsExp, value: element - 70 }
+  }
+  if (length > 8) return undefined
+  if (length === 1 && field.type === 'u8') return { ...base, op: OP.U8 }
+  if (length === 2 && field.type === 'u16') return { ...base, op: OP.U16 }
+  if (length === 2 && field.type === 'u32') return { ...base, op: OP.U16_TO_U32 }
+  if (length === 4 && field.type === 'u32') return { ...base, op: OP.U32 }
+  if (length === 4 && field.type === 'count') return { ...base, op: OP.U32_TO_F64 }
+  if (length === 8 && field.type === 'count') return { ...base, op: OP.U64_TO_F64 }
+  return { ...base, op: OP.UINT }
+}
+
+function timeStep(element: number, base: Omit<Step, 'op'>, initAt: number): Step | undefined {
+  const { length } = base
+  if (element === 21 || element === 22) {
+    if (length !== 4) return undefined
+    return initAt < 0 ? { ...base, op: OP.UPTIME } : { ...base, op: OP.UPTIME_INIT, value: initAt - base.at }
+  }
+  if (element === 158 || element === 159) return length === 4 ? { ...base, op: OP.DELTA } : undefined
+  if (SECONDS.has(element)) return length <= 8 ? { ...base, op: OP.SECONDS } : undefined
+  if (MILLIS.has(element)) return length <= 8 ? { ...base, op: OP.MILLIS } : undefined
+  if (length !== 8) return undefined
+  if (MICROS.has(element)) return { ...base, op: OP.NTP }
+  if (!NANOS.has(element)) return undefined
+  const nanos = base.field === ID.flowStart ? ID.flowStartNs : base.field === ID.flowEnd ? ID.flowEndNs : -1
+  return { ...base, op: OP.NTP, field2: nanos }
+}
+
+/** A flow that tells one of its times and its duration (IE 161, 162) has both times. */
+function addDurations(
+  layout: readonly LayoutField[], offsets: readonly number[], steps: Step[], present: Set<number>, used: Set<number>,
+): void {
+  const index = layout.findIndex((f) => f.pen === 0 && (f.id === 161 || f.id === 162) && f.length === 4)
+  if (index < 0 || present.has(ID.flowStart) === present.has(ID.flowEnd)) return
+  const [field, field2, value] = present.has(ID.flowStart)
+    ? [ID.flowEnd, ID.flowStart, 1]
+    : [ID.flowStart, ID.flowEnd, -1]
+  const op = layout[index].id === 161 ? OP.DURATION_MS : OP.DURATION_US
+  steps.push({ op, field, field2, value, at: offsets[index], length: 4, index })
+  present.add(field)
+  used.add(index)
+}
+
+/** MPLS labels run first and in order, the first clearing what the row held; IPv6 after IPv4; durations last. */
+function orderSteps(steps: Step[]): void {
+  const rank = ({ op, field }: Step) =>
+    op === OP.MPLS ? field - FIELDS.length : op === OP.IPV6 ? 1 : op === OP.DURATION_MS || op === OP.DURATION_US ? 2 : 0
+  steps.sort((a, b) => rank(a) - rank(b))
+  let firstLabel = true
+  for (const [i, step] of steps.entries()) {
+    if (step.op === OP.IPV6 && steps.some((s) => s.op === OP.IPV4 && s.field === step.field)) {
+      steps[i] = { ...step, value: 1 }
+    }
+    if (step.op === OP.MPLS && firstLabel) {
+      steps[i] = { ...step, value: -step.value }
+      firstLabel = false
+    }
+  }
+}
+
+/** The EtherType follows from the family of the addresses where the exporter does not send it. */
+function addEtype(steps: Step[], present: Set<number>): void {
+  if (present.has(ID.etype)) return
+  const key = present.has(ID.srcAddr) ? ID.srcAddr : present.has(ID.dstAddr) ? ID.dstAddr : -1
+  if (key < 0) return
+  const ops = steps.filter((step) => step.field === key).map((step) => step.op)
+  const none = { field: ID.etype, at: 0, length: 0, index: -1, field2: -1, value: 0 }
+  if (ops.length > 1) steps.push({ ...none, op: OP.ETYPE, field2: key })
+  else steps.push({ ...none, op: OP.CONST, value: ops[0] === OP.IPV6 ? ETYPE_IPV6 : ETYPE_IPV4 })
+  present.add(ID.etype)
+}
+
+function digitsOf(layout: readonly LayoutField[], chosen: readonly { index: number, field: Field }[]): TimeDigits {
+  let digits: TimeDigits = -1
+  for (const { index, field } of chosen) {
+    if (field.id !== ID.flowStart && field.id !== ID.flowEnd && field.id !== ID.eventTime) continue
+    const { id } = layout[index]
+    const own = SECONDS.has(id) ? 0 : MICROS.has(id) || id === 158 || id === 159 ? 6 : NANOS.has(id) ? 9 : 3
+    if (own > digits) digits = own
+  }
+  return digits
+}

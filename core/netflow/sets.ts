@@ -1,0 +1,208 @@
+import type { FlowBatch } from '../flow/batch.ts'
+import { FlowkitError } from '../flow/errors.ts'
+import { ID } from '../flow/fields.ts'
+import { SAMPLING_SOURCE } from '../flow/names.ts'
+import { VARIABLE_LENGTH } from '../flow/shape.ts'
+import { addTemplate, holdSet, releaseSets, removeTemplate, type Domain, type Exporter, type Exporters } from './exporters.ts'
+import { fillHeader, type MessageHeader } from './message.ts'
+import { learnOptions } from './options.ts'
+import { runPlan, runPlanOnce, type Wanted } from './plan.ts'
+import { applySampling } from './sampling.ts'
+import { parseTemplates, readyTemplate, type Template } from './templates.ts'
+
+/** Where a message's sets are decoded to and from what state. */
+export interface SetContext {
+  readonly exporters: Exporters
+  readonly exporter: Exporter
+  readonly domain: Domain
+  readonly header: MessageHeader
+  readonly wanted: Wanted
+  readonly batch: FlowBatch
+}
+
+const SET_HEADER = 4
+/** Sets 0 and 1 of v9, 2 and 3 of IPFIX are templates and options templates. */
+const TEMPLATE_SET: Readonly<Record<number, number>> = { 9: 0, 10: 2 }
+
+/** Starts and lengths of one record's fields; as many as the largest template has. */
+let starts: Uint32Array = new Uint32Array(64)
+let lengths: Uint32Array = new Uint32Array(64)
+
+/**
+ * Decode the sets of one NetFlow v9 or IPFIX message, which are `bytes[at..end)`.
+ *
+ * The lengths of all sets are checked before the first is decoded. Data before its template is kept until the
+ * template comes, here or in a later message, and then decoded with its own header.
+ *
+ * @returns the number of data records, of flows and of options
+ * @throws FlowkitError ERR_MALFORMED; rows added by then are the caller's to take back
+ */
+export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataView, at: number, end: number): number {
+  checkSets(view, at, end)
+  const { exporters, exporter, domain, header } = context
+  const templateSet = TEMPLATE_SET[header.version]
+  const learned: Template[] = []
+  let records = 0
+  while (end - at >= SET_HEADER) {
+    const id = view.getUint16(at)
+    const next = at + view.getUint16(at + 2)
+    const body = at + SET_HEADER
+    if (id === templateSet || id === templateSet + 1) {
+      for (const template of parseTemplates(bytes, view, body, next, header.version, id !== templateSet)) {
+        if ('layout' in template) {
+          exporter.counters.templates++
+          if (isSame(domain.templates.get(template.id), template)) continue
+          addTemplate(exporters, domain, template)
+          learned.push(template)
+        } else withdraw(context, template.id)
+      }
+    } else if (id >= 256) {
+      const template = domain.templates.get(id)
+      if (template) records += decodeRecords(context, template, bytes, view, body, next)
+      else holdSet(exporters, exporter, domain, { templateId: id, bytes: bytes.slice(body, next), header: copyOf(header) })
+    }
+    at = next
+  }
+  for (const template of learned) decodeHeld(context, template)
+  return records
+}
+
+/** Decode one data set's records, `bytes[at..end)`. @returns how many */
+function decodeRecords(
+  context: SetContext, template: Template, bytes: Uint8Array, view: DataView, at: number, end: number,
+): number {
+  const { domain, header, wanted, exporter } = context
+  if (template.options) {
+    const count = decodeOptions(domain, template, bytes, at, end)
+    exporter.counters.optionsRecords += count
+    return count
+  }
+  const canTellUptime = header.version === 9 || domain.systemInit > 0
+  if (header.version === 10 && canTellUptime) header.sysUptime = (header.exportMicros / 1000 - domain.systemInit) % 2 ** 32
+  const { plan } = readyTemplate(template, header.version, wanted, canTellUptime)
+  if (plan.minLength === 0) {
+    throw new FlowkitError('ERR_MALFORMED', `Cannot decode data set ${template.id}: its records have no bytes`)
+  }
+  const { batch } = context
+  const row = batch.length
+  const most = Math.floor((end - at) / plan.minLength)
+  batch.reserve(most)
+  let count = most
+  if (!plan.lengths) runPlan(plan, view, bytes, at, count, batch, row, header)
+  else {
+    for (count = 0; end - at >= plan.minLength; count++) {
+      const next = measure(template, bytes, at, end)
+      if (next < 0) {
+        if (isZero(bytes, at, end)) break // padding
+        throw new FlowkitError('ERR_MALFORMED', `Cannot decode data set ${template.id}: record ${count + 1} passes its end`)
+      }
+      runPlanOnce(plan, view, bytes, starts, lengths, batch, row + count, header)
+      at = next
+    }
+  }
+  finishRows(context, template, row, count)
+  exporter.counters.records += count
+  return count
+}
+
+/** Give new rows what the header and the options say, and count them in. */
+function finishRows({ batch, domain, header }: SetContext, template: Template, row: number, count: number): void {
+  const { header: fields, plain, sampled, plan } = template.ready!
+  batch.shape.fill(batch.intern(plain), row, row + count)
+  fillHeader(header, fields, batch, row, count)
+  if (plan.shape.mask[ID.samplingRate] === 1) {
+    if (plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
+  } else if (sampled !== plain) applySampling(domain.sampling, plain, sampled, batch, row, count)
+  batch.length = row + count
+}
+
+function decodeOptions(domain: Domain, template: Template, bytes: Uint8Array, at: number, end: number): number {
+  let count = 0
+  while (at < end) {
+    const next = measure(template, bytes, at, end)
+    if (next <= at) break // padding
+    learnOptions(domain, template, bytes, starts, lengths)
+    count++
+    at = next
+  }
+  return count
+}
+
+/** Decode the sets that waited for `template`; one that is damaged is counted and dropped, like its message would be. */
+function decodeHeld(context: SetContext, template: Template): void {
+  const { exporters, exporter, domain, batch } = context
+  for (const { bytes, header } of releaseSets(exporters, domain, template.id)) {
+    const { length } = batch
+    try {
+      decodeRecords({ ...context, header }, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
+      exporter.counters.lateSets++
+    } catch (error) {
+      if (!(error instanceof FlowkitError)) throw error
+      batch.length = length
+      exporter.counters.abandonedSets++
+    }
+  }
+}
+
+/** Check that each set lies inside the message. */
+function checkSets(view: DataView, at: number, end: number): void {
+  while (end - at >= SET_HEADER) {
+    const length = view.getUint16(at + 2)
+    if (length < SET_HEADER || length > end - at) {
+      throw new FlowkitError('ERR_MALFORMED', `Cannot decode set: ${end - at} bytes are left, its length is ${length}`)
+    }
+    at += length
+  }
+}
+
+/**
+ * Find the fields of the record at `at`, into `starts` and `lengths`.
+ *
+ * @returns where the record ends; -1 if that is behind `end`
+ */
+function measure({ layout }: Template, bytes: Uint8Array, at: number, end: number): number {
+  if (layout.length > starts.length) {
+    starts = new Uint32Array(layout.length)
+    lengths = new Uint32Array(layout.length)
+  }
+  for (let i = 0; i < layout.length; i++) {
+    let { length } = layout[i]
+    if (length === VARIABLE_LENGTH) { // RFC 7011 §7: one byte, or 255 and two bytes
+      if (at >= end) return -1
+      length = bytes[at++]
+      if (length === 255) {
+        if (end - at < 2) return -1
+        length = bytes[at] << 8 | bytes[at + 1]
+        at += 2
+      }
+    }
+    starts[i] = at
+    lengths[i] = length
+    at += length
+    if (at > end) return -1
+  }
+  return at
+}
+
+function withdraw({ exporters, domain }: SetContext, id: number): void {
+  if (id >= 256) return removeTemplate(exporters, domain, id)
+  for (const template of [...domain.templates.values()]) {
+    if (template.options === (id === 3)) removeTemplate(exporters, domain, template.id)
+  }
+}
+
+function isSame(old: Template | undefined, { raw, options }: Template): boolean {
+  if (!old || old.raw.length !== raw.length || old.options !== options) return false
+  for (let i = 0; i < raw.length; i++) if (old.raw[i] !== raw[i]) return false
+  return true
+}
+
+function isZero(bytes: Uint8Array, at: number, end: number): boolean {
+  for (; at < end; at++) if (bytes[at] !== 0) return false
+  return true
+}
+
+/** A header that outlives its message. */
+function copyOf(header: MessageHeader): MessageHeader {
+  return { ...header, v6: header.v6.slice() }
+}
