@@ -57,7 +57,7 @@ const TABLE = {
   mcast_packets: ['count', '19 174', '- - - -', 'Packets of multicast copies sent'],
   dropped_bytes: ['count B', '132 134', '- - - -', 'Bytes dropped'],
   dropped_packets: ['count', '133 135', '- - - -', 'Packets dropped'],
-  router_packets: ['count', '', '- - - xpkts', 'Packets switched by the router processor (v8 schemes 6 to 8)'],
+  extra_packets: ['count', '', '- - - extra_pkts', 'Packets that exceeded the contract (v8 schemes 6 to 8)'],
 
   // Flow key
   proto: ['u8', '4 193', 'proto proto protocol prot', 'IP protocol number'],
@@ -101,6 +101,8 @@ const TABLE = {
   peer_next_hop: ['addr', '', '- - - peer_nexthop', 'Next hop of the peer (v6)'],
   in_encaps: ['u8', '', '- - - in_encaps', 'Size of the input encapsulation (v6)'],
   out_encaps: ['u8', '', '- - - out_encaps', 'Size of the output encapsulation (v6)'],
+  marked_tos: ['u8', '', '- - - marked_tos', 'Type of service of packets that exceeded the contract (v8)'],
+  aggregation: ['u8', '', '- - - -', 'Aggregation scheme of the record (v8)'],
   src_tag: ['u32', '', '- - - src_tag', 'Source tag of flow-tools'],
   dst_tag: ['u32', '', '- - - dst_tag', 'Destination tag of flow-tools'],
   valid_flags: ['u32', '', '- - - -', 'Which fields are invalid (v7 flags: the byte, then the 16 bits)'],
