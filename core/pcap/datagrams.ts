@@ -140,6 +140,6 @@ export class DatagramReader {
   private takeAddress(bytes: Uint8Array, at: number, family: number): void {
     this.family = family
     if (family === 4) this.srcAddr = readUint32(bytes, at, false)
-    else for (let i = 0; i < 16; i++) this.srcAddr6[i] = bytes[at + i]!
+    else for (let i = 0; i < 16; i++) this.srcAddr6[i] = bytes[at + i]
   }
 }

@@ -20,7 +20,7 @@ export function parseEthernet(bytes: Uint8Array, at: number, end: number, out: P
   if (end - at < 14) return stop(out, CUT_HEADER)
   out.dstMac = at
   out.srcMac = at + 6
-  return parseEtherType(bytes, at + 14, end, (bytes[at + 12]! << 8) | bytes[at + 13]!, out)
+  return parseEtherType(bytes, at + 14, end, (bytes[at + 12] << 8) | bytes[at + 13], out)
 }
 
 /**
@@ -43,10 +43,10 @@ export function parseEtherType(
       case ETYPE_QINQ_OLD: {
         out.etype = etype
         if (at + 4 > end) return stop(out, CUT_HEADER)
-        const id = ((bytes[at]! & 15) << 8) | bytes[at + 1]!
+        const id = ((bytes[at] & 15) << 8) | bytes[at + 1]
         if (out.vlanId < 0) out.vlanId = id
         else if (out.innerVlanId < 0) out.innerVlanId = id
-        etype = (bytes[at + 2]! << 8) | bytes[at + 3]!
+        etype = (bytes[at + 2] << 8) | bytes[at + 3]
         at += 4
         break
       }
@@ -55,7 +55,7 @@ export function parseEtherType(
         const size = etype === ETYPE_VNTAG ? 6 : 8
         out.etype = etype
         if (at + size > end) return stop(out, CUT_HEADER)
-        etype = (bytes[at + size - 2]! << 8) | bytes[at + size - 1]!
+        etype = (bytes[at + size - 2] << 8) | bytes[at + size - 1]
         at += size
         break
       }
@@ -64,11 +64,11 @@ export function parseEtherType(
         out.etype = etype
         at = skipLabels(bytes, at, end, out)
         if (at < 0) return stop(out, CUT_HEADER)
-        const nibble = bytes[at]! >> 4
+        const nibble = bytes[at] >> 4
         if (nibble === 4 || nibble === 6) return parseIp(bytes, at, end, out)
         const frame = findPseudowireFrame(bytes, at, end, nibble)
         if (frame < 0) return nibble !== 1 && at + 18 > end && stop(out, CUT_HEADER)
-        etype = (bytes[frame + 12]! << 8) | bytes[frame + 13]!
+        etype = (bytes[frame + 12] << 8) | bytes[frame + 13]
         at = frame + 14
         if (out.dstMac < 0) {
           out.dstMac = frame
@@ -97,7 +97,7 @@ export function parseEtherType(
         if (bytes[at] !== 0xaa || bytes[at + 1] !== 0xaa || bytes[at + 2] !== 3) return false
         // SNAP of an organisation (Cisco, Apple) names its own protocols
         if (bytes[at + 3] !== 0 || bytes[at + 4] !== 0 || bytes[at + 5] !== 0) return false
-        etype = (bytes[at + 6]! << 8) | bytes[at + 7]!
+        etype = (bytes[at + 6] << 8) | bytes[at + 7]
         if (etype <= MAX_8023_LENGTH) return false
         at += 8
       }
@@ -111,7 +111,7 @@ function skipLabels(bytes: Uint8Array, at: number, end: number, out: PacketHeade
   let bottom = 0
   while (bottom === 0) {
     if (at + 4 > end) return -1
-    bottom = bytes[at + 2]! & 1
+    bottom = bytes[at + 2] & 1
     at += 4
     if (out.mpls < 0 || out.mpls === first) {
       out.mpls = first
@@ -136,7 +136,7 @@ function findPseudowireFrame(bytes: Uint8Array, at: number, end: number, nibble:
 
 function looksLikeFrame(bytes: Uint8Array, at: number, end: number): boolean {
   if (at + 14 > end) return false
-  switch ((bytes[at + 12]! << 8) | bytes[at + 13]!) {
+  switch ((bytes[at + 12] << 8) | bytes[at + 13]) {
     case ETYPE_IPV4:
     case ETYPE_IPV6:
     case ETYPE_ARP:
@@ -165,12 +165,12 @@ export function parsePppProtocol(bytes: Uint8Array, at: number, end: number, out
 
 /** Bytes of the PPP protocol number at `at`: its high byte may be left out, and only a low byte is odd. */
 function pppProtocolSize(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! & 1) === 1 ? 1 : 2
+  return (bytes[at] & 1) === 1 ? 1 : 2
 }
 
 /** The EtherType that the PPP protocol number at `at` stands for, or -1. */
 function pppEtherType(bytes: Uint8Array, at: number): number {
-  const protocol = (bytes[at]! & 1) === 1 ? bytes[at]! : (bytes[at]! << 8) | bytes[at + 1]!
+  const protocol = (bytes[at] & 1) === 1 ? bytes[at] : (bytes[at] << 8) | bytes[at + 1]
   switch (protocol) {
     case PPP_IPV4:
       return ETYPE_IPV4

@@ -95,7 +95,7 @@ export class FragmentJoiner {
     const start = headers.fragmentOffset
     const end = start + length
     const last = (headers.flags & MORE_FRAGMENTS) === 0
-    const highest = ends.length === 0 ? 0 : ends[ends.length - 1]!
+    const highest = ends.length === 0 ? 0 : ends[ends.length - 1]
     const contradicts = last ? (total >= 0 && total !== end) || highest > end : total >= 0 && end > total
     const tooMuch = end > MAX_DATAGRAM_SIZE || starts.length === MAX_FRAGMENTS
     if (length <= 0 || at + length > headers.end || (!last && length % 8 !== 0) || tooMuch || contradicts) {
@@ -105,13 +105,13 @@ export class FragmentJoiner {
     }
 
     let place = starts.length
-    while (place > 0 && starts[place - 1]! > start) place--
-    if (place > 0 && ends[place - 1]! > start) {
+    while (place > 0 && starts[place - 1] > start) place--
+    if (place > 0 && ends[place - 1] > start) {
       const same = starts[place - 1] === start && ends[place - 1] === end
       if (same && sameBytes(pending.data, start, bytes, at, length)) return false
       return this.refuseOverlap(pending)
     }
-    if (place < starts.length && starts[place]! < end) return this.refuseOverlap(pending)
+    if (place < starts.length && starts[place] < end) return this.refuseOverlap(pending)
 
     this.reserve(pending, end)
     pending.data.set(bytes.subarray(at, at + length), start)

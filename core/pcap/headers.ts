@@ -97,7 +97,7 @@ export function parsePacket(
 /** BSD loopback: the address family, in the machine's byte order (DLT_NULL) or the network's (DLT_LOOP). */
 function parseLoopback(bytes: Uint8Array, at: number, end: number, out: PacketHeaders): boolean {
   if (end - at < 4) return stop(out, CUT_HEADER)
-  switch (bytes[at]! | bytes[at + 1]! | bytes[at + 2]! | bytes[at + 3]!) {
+  switch (bytes[at] | bytes[at + 1] | bytes[at + 2] | bytes[at + 3]) {
     case 2: // every system's AF_INET
       return parseIpv4(bytes, at + 4, end, out)
     case 10: // AF_INET6 of Linux
@@ -115,9 +115,9 @@ function parseLoopback(bytes: Uint8Array, at: number, end: number, out: PacketHe
 function parseCooked(bytes: Uint8Array, at: number, end: number, size: number, out: PacketHeaders): boolean {
   if (end - at < size) return stop(out, CUT_HEADER)
   const first = size === 16
-  const hardware = (bytes[at + (first ? 2 : 8)]! << 8) | bytes[at + (first ? 3 : 9)]!
+  const hardware = (bytes[at + (first ? 2 : 8)] << 8) | bytes[at + (first ? 3 : 9)]
   const protocolAt = first ? at + 14 : at
-  const protocol = (bytes[protocolAt]! << 8) | bytes[protocolAt + 1]!
+  const protocol = (bytes[protocolAt] << 8) | bytes[protocolAt + 1]
   if (hardware === ARPHRD_RADIOTAP) {
     out.flags = WIRELESS_LINK
     return false
@@ -141,7 +141,7 @@ export function parsePpp(bytes: Uint8Array, at: number, end: number, out: Packet
 /** Cisco HDLC: address, control, EtherType. */
 function parseCiscoHdlc(bytes: Uint8Array, at: number, end: number, out: PacketHeaders): boolean {
   if (end - at < 4) return stop(out, CUT_HEADER)
-  const etype = (bytes[at + 2]! << 8) | bytes[at + 3]!
+  const etype = (bytes[at + 2] << 8) | bytes[at + 3]
   return etype > MAX_8023_LENGTH && parseEtherType(bytes, at + 4, end, etype, out)
 }
 

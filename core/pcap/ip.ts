@@ -34,7 +34,7 @@ const JUMBO_OPTION = 0xc2 // RFC 2675
  */
 export function parseIp(bytes: Uint8Array, at: number, end: number, out: PacketHeaders): boolean {
   if (at >= end) return stop(out, at, CUT_HEADER)
-  const version = bytes[at]! >> 4
+  const version = bytes[at] >> 4
   if (version === 4) return parseIpv4(bytes, at, end, out)
   if (version === 6) return parseIpv6(bytes, at, end, out)
   return stop(out, end, BAD_HEADER)
@@ -44,22 +44,22 @@ export function parseIp(bytes: Uint8Array, at: number, end: number, out: PacketH
 export function parseIpv4(bytes: Uint8Array, at: number, end: number, out: PacketHeaders): boolean {
   out.etype = ETYPE_IPV4
   if (end - at < IPV4_HEADER_SIZE) return stop(out, end, CUT_HEADER)
-  const headerSize = (bytes[at]! & 15) << 2
-  const length = (bytes[at + 2]! << 8) | bytes[at + 3]!
-  if (bytes[at]! >> 4 !== 4 || headerSize < IPV4_HEADER_SIZE || (length !== 0 && length < headerSize)) {
+  const headerSize = (bytes[at] & 15) << 2
+  const length = (bytes[at + 2] << 8) | bytes[at + 3]
+  if (bytes[at] >> 4 !== 4 || headerSize < IPV4_HEADER_SIZE || (length !== 0 && length < headerSize)) {
     return stop(out, end, BAD_HEADER)
   }
   const wireEnd = length === 0 ? end : at + length
   const packetEnd = wireEnd < end ? wireEnd : end
-  const fragment = (bytes[at + 6]! << 8) | bytes[at + 7]!
-  const proto = bytes[at + 9]!
+  const fragment = (bytes[at + 6] << 8) | bytes[at + 7]
+  const proto = bytes[at + 9]
   const next = at + headerSize
   out.ip = at
   out.ipVersion = 4
-  out.tos = bytes[at + 1]!
+  out.tos = bytes[at + 1]
   out.ipLength = length
-  out.ipId = (bytes[at + 4]! << 8) | bytes[at + 5]!
-  out.ttl = bytes[at + 8]!
+  out.ipId = (bytes[at + 4] << 8) | bytes[at + 5]
+  out.ttl = bytes[at + 8]
   out.proto = proto
   out.srcAddr = at + 12
   out.dstAddr = at + 16
@@ -81,19 +81,19 @@ export function parseIpv4(bytes: Uint8Array, at: number, end: number, out: Packe
 export function parseIpv6(bytes: Uint8Array, at: number, end: number, out: PacketHeaders): boolean {
   out.etype = ETYPE_IPV6
   if (end - at < IPV6_HEADER_SIZE) return stop(out, end, CUT_HEADER)
-  if (bytes[at]! >> 4 !== 6) return stop(out, end, BAD_HEADER)
-  const next = bytes[at + 6]!
-  let length = (bytes[at + 4]! << 8) | bytes[at + 5]!
+  if (bytes[at] >> 4 !== 6) return stop(out, end, BAD_HEADER)
+  const next = bytes[at + 6]
+  let length = (bytes[at + 4] << 8) | bytes[at + 5]
   if (length === 0 && next === PROTO_HOP_BY_HOP) length = jumboLength(bytes, at + IPV6_HEADER_SIZE, end)
   const unknown = length === 0 && next !== PROTO_NONE
   const wireEnd = unknown ? end : at + IPV6_HEADER_SIZE + length
   const packetEnd = wireEnd < end ? wireEnd : end
   out.ip = at
   out.ipVersion = 6
-  out.tos = ((bytes[at]! & 15) << 4) | (bytes[at + 1]! >> 4)
-  out.flowLabel = ((bytes[at + 1]! & 15) << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+  out.tos = ((bytes[at] & 15) << 4) | (bytes[at + 1] >> 4)
+  out.flowLabel = ((bytes[at + 1] & 15) << 16) | (bytes[at + 2] << 8) | bytes[at + 3]
   out.ipLength = unknown ? 0 : IPV6_HEADER_SIZE + length
-  out.ttl = bytes[at + 7]!
+  out.ttl = bytes[at + 7]
   out.srcAddr = at + 8
   out.dstAddr = at + 24
   out.end = packetEnd
@@ -137,8 +137,8 @@ function parseExtensions(
         }
         // these two may be the packet's last header, and its protocol then
         if ((next === PROTO_MOBILITY || next === PROTO_HIP) && bytes[at] === PROTO_NONE) break
-        const size = next === PROTO_AUTHENTICATION ? (bytes[at + 1]! + 2) << 2 : (bytes[at + 1]! + 1) << 3
-        next = bytes[at]!
+        const size = next === PROTO_AUTHENTICATION ? (bytes[at + 1] + 2) << 2 : (bytes[at + 1] + 1) << 3
+        next = bytes[at]
         at += size
         continue
       }
@@ -147,9 +147,9 @@ function parseExtensions(
           stop(out, end, at + 8 > wireEnd ? BAD_HEADER : CUT_HEADER)
           return
         }
-        const offset = (bytes[at + 2]! << 8) | bytes[at + 3]!
+        const offset = (bytes[at + 2] << 8) | bytes[at + 3]
         out.ipId = readUint32(bytes, at + 4, false)
-        next = bytes[at]!
+        next = bytes[at]
         at += 8
         // neither offset nor more: an atomic fragment, a whole packet (RFC 6946)
         if ((offset & 0xfff9) !== 0 && !takeFragment(at, wireEnd, offset >> 3, offset & 1, next, out)) {
@@ -192,8 +192,8 @@ function parseTransport(
       if (room >= 4) takePorts(bytes, at, out)
       if (room >= 8) out.tcpSequence = readUint32(bytes, at + 4, false)
       if (room >= 14) {
-        out.tcpFlags = ((bytes[at + 12]! & 15) << 8) | bytes[at + 13]!
-        size = (bytes[at + 12]! >> 4) << 2
+        out.tcpFlags = ((bytes[at + 12] & 15) << 8) | bytes[at + 13]
+        size = (bytes[at + 12] >> 4) << 2
         if (size < 20) {
           out.transport = at
           stop(out, end, BAD_HEADER)
@@ -205,7 +205,7 @@ function parseTransport(
       size = 8
       if (room >= 4) takePorts(bytes, at, out)
       if (room >= 6) {
-        const length = (bytes[at + 4]! << 8) | bytes[at + 5]! // 0: a jumbogram, RFC 2675 section 4
+        const length = (bytes[at + 4] << 8) | bytes[at + 5] // 0: a jumbogram, RFC 2675 section 4
         const excess = length !== 0 && (out.flags & FRAGMENT) === 0 && at + length > wireEnd
         if (excess || (length !== 0 && length < 8)) out.flags |= BAD_HEADER
         else if (length !== 0 && at + length < wireEnd) wireEnd = at + length
@@ -214,8 +214,8 @@ function parseTransport(
     case PROTO_ICMP:
     case PROTO_ICMPV6:
       size = 8
-      if (room >= 1) out.icmpType = bytes[at]!
-      if (room >= 2) out.icmpCode = bytes[at + 1]!
+      if (room >= 1) out.icmpType = bytes[at]
+      if (room >= 2) out.icmpCode = bytes[at + 1]
       break
     case PROTO_SCTP:
       size = 12
@@ -228,7 +228,7 @@ function parseTransport(
     case PROTO_DCCP:
       size = 12
       if (room >= 4) takePorts(bytes, at, out)
-      if (room >= 5) size = bytes[at + 4]! << 2
+      if (room >= 5) size = bytes[at + 4] << 2
       break
   }
   const payload = at + size
@@ -244,18 +244,18 @@ function parseTransport(
 }
 
 function takePorts(bytes: Uint8Array, at: number, out: PacketHeaders): void {
-  out.srcPort = (bytes[at]! << 8) | bytes[at + 1]!
-  out.dstPort = (bytes[at + 2]! << 8) | bytes[at + 3]!
+  out.srcPort = (bytes[at] << 8) | bytes[at + 1]
+  out.dstPort = (bytes[at + 2] << 8) | bytes[at + 3]
 }
 
 /** The jumbo payload length in the hop-by-hop options at `at`, or 0. */
 function jumboLength(bytes: Uint8Array, at: number, end: number): number {
   if (at + 2 > end) return 0
-  const stopAt = Math.min(end, at + ((bytes[at + 1]! + 1) << 3))
+  const stopAt = Math.min(end, at + ((bytes[at + 1] + 1) << 3))
   let option = at + 2
   while (option + 6 <= stopAt) {
     if (bytes[option] === JUMBO_OPTION && bytes[option + 1] === 4) return readUint32(bytes, option + 2, false)
-    option += bytes[option] === 0 ? 1 : 2 + bytes[option + 1]!
+    option += bytes[option] === 0 ? 1 : 2 + bytes[option + 1]
   }
   return 0
 }

@@ -121,7 +121,7 @@ export class PcapngDecoder implements CaptureDecoder {
       const length = readUint16(bytes, option + 2, little)
       const value = option + 4
       if (code === OPTION_END || value + length > end) break
-      if (code === OPTION_TIME_RESOLUTION && length === 1) added.resolution = bytes[value]!
+      if (code === OPTION_TIME_RESOLUTION && length === 1) added.resolution = bytes[value]
       if (code === OPTION_TIME_OFFSET && length === 8) {
         const high = readUint32(bytes, little ? value + 4 : value, little) | 0
         added.offset = high * 2 ** 32 + readUint32(bytes, little ? value : value + 4, little)
@@ -136,7 +136,7 @@ export class PcapngDecoder implements CaptureDecoder {
     if (id >= interfaces.length) throw damaged(packet.offset, `interface below ${interfaces.length}`, id)
     const captured = readUint32(bytes, at + 20, little)
     if (captured > room) throw damaged(packet.offset, `captured length up to ${room}`, captured)
-    const from = interfaces[id]!
+    const from = interfaces[id]
     setTime(packet, readUint32(bytes, at + 12, little), readUint32(bytes, at + 16, little), from)
     packet.linkType = from.linkType
     packet.start = at + 28

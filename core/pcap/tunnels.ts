@@ -92,13 +92,13 @@ function parseGre(
   bytes: Uint8Array, at: number, end: number, outer: PacketHeaders, inner: PacketHeaders,
 ): boolean {
   if (at + 4 > end) return false
-  const flags = bytes[at]!
-  const version = bytes[at + 1]! & 7
-  const etype = (bytes[at + 2]! << 8) | bytes[at + 3]!
+  const flags = bytes[at]
+  const version = bytes[at + 1] & 7
+  const etype = (bytes[at + 2] << 8) | bytes[at + 3]
   // source routes (bit 0x40) went away with RFC 2784
   if (version > 1 || (flags & 0x40) !== 0 || (version === 1 && etype !== ETYPE_PPP)) return false
   const sequenced = (flags & 0x10) !== 0
-  const acknowledged = version === 1 && (bytes[at + 1]! & 0x80) !== 0
+  const acknowledged = version === 1 && (bytes[at + 1] & 0x80) !== 0
   const keyAt = at + ((flags & 0x80) === 0 ? 4 : 8)
   const hasKey = (flags & 0x20) !== 0
   const next = keyAt + (hasKey ? 4 : 0) + (sequenced ? 4 : 0) + (acknowledged ? 4 : 0)
@@ -136,9 +136,9 @@ function parseErspan(
   bytes: Uint8Array, at: number, end: number, size: number, outer: PacketHeaders, inner: PacketHeaders,
 ): boolean {
   if (at + size >= end) return false
-  const session = size === 0 ? -1 : ((bytes[at + 2]! & 3) << 8) | bytes[at + 3]!
-  const optional = size === 12 && (bytes[at + 11]! & 1) === 1
-  const frameType = size === 12 ? (bytes[at + 10]! >> 2) & 31 : 0 // 0 Ethernet, 2 IP
+  const session = size === 0 ? -1 : ((bytes[at + 2] & 3) << 8) | bytes[at + 3]
+  const optional = size === 12 && (bytes[at + 11] & 1) === 1
+  const frameType = size === 12 ? (bytes[at + 10] >> 2) & 31 : 0 // 0 Ethernet, 2 IP
   const next = at + size + (optional ? 8 : 0)
   if (next >= end || (frameType !== 0 && frameType !== 2)) return false
   enter(outer, inner, TUNNEL_ERSPAN, session)
@@ -150,7 +150,7 @@ function parseErspan(
 function parseVxlan(
   bytes: Uint8Array, at: number, end: number, outer: PacketHeaders, inner: PacketHeaders,
 ): boolean {
-  if (at + 8 >= end || (bytes[at]! & 0x08) === 0) return false
+  if (at + 8 >= end || (bytes[at] & 0x08) === 0) return false
   enter(outer, inner, TUNNEL_VXLAN, networkIdentifier(bytes, at))
   parseEthernet(bytes, at + 8, end, inner)
   return true
@@ -159,8 +159,8 @@ function parseVxlan(
 function parseVxlanGpe(
   bytes: Uint8Array, at: number, end: number, outer: PacketHeaders, inner: PacketHeaders,
 ): boolean {
-  if (at + 8 >= end || (bytes[at]! & 0x08) === 0) return false
-  const next = (bytes[at]! & 0x04) === 0 ? 3 : bytes[at + 3]! // without the bit it is plain VXLAN
+  if (at + 8 >= end || (bytes[at] & 0x08) === 0) return false
+  const next = (bytes[at] & 0x04) === 0 ? 3 : bytes[at + 3] // without the bit it is plain VXLAN
   if (next < 1 || next > 3) return false
   enter(outer, inner, TUNNEL_VXLAN, networkIdentifier(bytes, at))
   if (next === 1) parseIpv4(bytes, at + 8, end, inner)
@@ -172,9 +172,9 @@ function parseVxlanGpe(
 function parseGeneve(
   bytes: Uint8Array, at: number, end: number, outer: PacketHeaders, inner: PacketHeaders,
 ): boolean {
-  if (at + 8 > end || bytes[at]! >> 6 !== 0) return false
-  const next = at + 8 + ((bytes[at]! & 63) << 2)
-  const etype = (bytes[at + 2]! << 8) | bytes[at + 3]!
+  if (at + 8 > end || bytes[at] >> 6 !== 0) return false
+  const next = at + 8 + ((bytes[at] & 63) << 2)
+  const etype = (bytes[at + 2] << 8) | bytes[at + 3]
   if (next >= end || (etype !== ETYPE_BRIDGED && etype !== ETYPE_IPV4 && etype !== ETYPE_IPV6)) return false
   enter(outer, inner, TUNNEL_GENEVE, networkIdentifier(bytes, at))
   if (etype === ETYPE_BRIDGED) parseEthernet(bytes, next, end, inner)
@@ -186,18 +186,18 @@ function parseGtp(
   bytes: Uint8Array, at: number, end: number, outer: PacketHeaders, inner: PacketHeaders,
 ): boolean {
   // version 1, GTP rather than GTP', message type G-PDU: user data
-  if (at + 8 >= end || bytes[at]! >> 4 !== 3 || bytes[at + 1] !== 0xff) return false
+  if (at + 8 >= end || bytes[at] >> 4 !== 3 || bytes[at + 1] !== 0xff) return false
   let next = at + 8
-  if ((bytes[at]! & 7) !== 0) next += 4
+  if ((bytes[at] & 7) !== 0) next += 4
   if (next >= end) return false
-  let extension = (bytes[at]! & 4) !== 0 ? bytes[next - 1]! : 0
+  let extension = (bytes[at] & 4) !== 0 ? bytes[next - 1] : 0
   while (extension !== 0) {
-    const size = bytes[next]! << 2
+    const size = bytes[next] << 2
     next += size
     if (size === 0 || next >= end) return false
-    extension = bytes[next - 1]!
+    extension = bytes[next - 1]
   }
-  const version = bytes[next]! >> 4
+  const version = bytes[next] >> 4
   if (version !== 4 && version !== 6) return false
   enter(outer, inner, TUNNEL_GTP, readUint32(bytes, at + 4, false))
   parseIp(bytes, next, end, inner)
@@ -206,7 +206,7 @@ function parseGtp(
 
 /** VXLAN and Geneve have their 24 bits in the same place. */
 function networkIdentifier(bytes: Uint8Array, at: number): number {
-  return (bytes[at + 4]! << 16) | (bytes[at + 5]! << 8) | bytes[at + 6]!
+  return (bytes[at + 4] << 16) | (bytes[at + 5] << 8) | bytes[at + 6]
 }
 
 function enter(outer: PacketHeaders, inner: PacketHeaders, tunnel: number, id: number): void {
