@@ -1,9 +1,9 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FLOW_TYPE } from '../flow/names.ts'
-import { domainOf, exporterOf, newExporters, type Domain, type Exporter, type Exporters } from './exporters.ts'
-import { decodeFixed, FIXED_VERSIONS, type FixedPlans } from './fixed.ts'
-import { newHeader, type Datagram, type MessageHeader } from './message.ts'
+import { domainOf, exporterOf, newExporters, type Exporter, type Exporters } from './exporters.ts'
+import { decodeFixed, fixedVersion, type FixedPlans } from './fixed.ts'
+import { headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
 import type { Wanted } from './plan.ts'
 import { decodeSets } from './sets.ts'
 import { track } from './sequence.ts'
@@ -22,11 +22,21 @@ export interface DatagramDecoder {
   decode(datagram: Datagram, batch: FlowBatch): number
 }
 
+/** What a decoder keeps. */
+interface State {
+  readonly exporters: Exporters
+  readonly wanted: Wanted
+  readonly header: MessageHeader
+  readonly plans: FixedPlans
+  /** Fields that the headers of v9 and of IPFIX fill. */
+  readonly setFields: Readonly<Record<number, readonly number[]>>
+}
+
 /** A decoder that keeps the fields of `wanted`. */
 export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDecoder {
   const exporters = newExporters()
-  const header = newHeader()
-  const plans: FixedPlans = new Map()
+  const setFields = { 9: headerFields(9, wanted), 10: headerFields(10, wanted) }
+  const state: State = { exporters, wanted, header: newHeader(), plans: new Map(), setFields }
   return {
     exporters,
     decode(datagram, batch) {
@@ -37,7 +47,7 @@ export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDec
       counters.datagrams++
       counters.bytes += datagram.end - datagram.start
       try {
-        return decodeMessages(datagram, exporter, exporters, header, plans, wanted, batch)
+        return decodeMessages(state, datagram, exporter, batch)
       } catch (error) {
         batch.length = length
         counters.records = records
@@ -52,71 +62,87 @@ const V9_HEADER = 20
 const IPFIX_HEADER = 16
 const SFLOW_V5 = 5
 
-function decodeMessages(
-  datagram: Datagram, exporter: Exporter, exporters: Exporters, header: MessageHeader, plans: FixedPlans,
-  wanted: Wanted, batch: FlowBatch,
-): number {
+function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, batch: FlowBatch): number {
   const { bytes, view, start, end } = datagram
+  const { header } = state
   if (end - start < 4) throw tooShort('header', 4, end - start)
   header.received = datagram.received
   header.family = datagram.family
   header.v4 = datagram.v4
   header.v6 = datagram.v6
   header.version = view.getUint16(start)
-  const context = (domain: Domain) => ({ exporters, exporter, domain, header, wanted, batch })
-  if (FIXED_VERSIONS[header.version]) {
-    readFixedHeader(header, view, start, end)
-    const count = decodeFixed(header, bytes, view, start, end, plans, wanted, batch)
-    exporter.counters.records += count
-    if (header.version !== 1) track(domainOf(exporters, exporter, header.version, header.domain).sequence, header.sequence, count)
-    return count
-  }
-  if (header.version === 9) {
-    readV9Header(header, view, start, end)
-    const domain = domainOf(exporters, exporter, 9, header.domain)
-    const count = decodeSets(context(domain), bytes, view, start + V9_HEADER, end)
-    track(domain.sequence, header.sequence, 1)
-    return count
-  }
-  if (header.version === 10) {
-    let count = 0
-    for (let at = start; at < end;) { // RFC 7011 wants one message a datagram; files and some exporters put more
-      const next = readIpfixHeader(header, view, at, end)
-      const domain = domainOf(exporters, exporter, 10, header.domain)
-      const { sequence } = header
-      const records = decodeSets(context(domain), bytes, view, at + IPFIX_HEADER, next)
-      track(domain.sequence, sequence, records)
-      count += records
-      at = next
+  switch (header.version) {
+    case 1: case 5: case 6: case 7: case 8: return decodeFixedDatagram(state, datagram, exporter, batch)
+    case 9:
+      readV9Header(header, view, start, end)
+      return decodeMessage(state, exporter, bytes, view, start + V9_HEADER, end, batch)
+    case 10: {
+      let count = 0
+      for (let at = start; at < end;) { // RFC 7011 wants one message a datagram; files and some exporters put more
+        const next = readIpfixHeader(header, view, at, end)
+        count += decodeMessage(state, exporter, bytes, view, at + IPFIX_HEADER, next, batch)
+        at = next
+      }
+      return count
     }
-    return count
   }
   const name = view.getUint32(start) === SFLOW_V5 ? 'sFlow v5' : `NetFlow version ${header.version}`
   throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode datagram: ${name} is not supported`)
 }
 
-const FIXED_TYPES: Readonly<Record<number, number>> = {
-  1: FLOW_TYPE.NETFLOW_V1, 5: FLOW_TYPE.NETFLOW_V5, 6: FLOW_TYPE.NETFLOW_V6, 7: FLOW_TYPE.NETFLOW_V7,
+/** Decode the sets of one v9 or IPFIX message, whose header is read. */
+function decodeMessage(
+  { exporters, wanted, header, setFields }: State, exporter: Exporter,
+  bytes: Uint8Array, view: DataView, at: number, end: number, batch: FlowBatch,
+): number {
+  const { version, sequence } = header
+  const domain = domainOf(exporters, exporter, version, header.domain)
+  const context = {
+    exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version], unfilled: batch.length,
+  }
+  const records = decodeSets(context, bytes, view, at, end)
+  track(domain.sequence, sequence, version === 9 ? 1 : records)
+  return records
 }
 
-/** Header of v1 to v7: version, count, sysUptime, seconds, nanoseconds; then sequence, engine and sampling. */
-function readFixedHeader(header: MessageHeader, view: DataView, at: number, end: number): void {
+const FIXED_TYPES: Readonly<Record<number, number>> = {
+  1: FLOW_TYPE.NETFLOW_V1, 5: FLOW_TYPE.NETFLOW_V5, 6: FLOW_TYPE.NETFLOW_V6, 7: FLOW_TYPE.NETFLOW_V7,
+  8: FLOW_TYPE.NETFLOW_V8,
+}
+
+/** Header of v1 to v8: version, count, sysUptime, seconds, nanoseconds; then sequence, engine, sampling or scheme. */
+function decodeFixedDatagram(
+  { exporters, wanted, header, plans }: State, { bytes, view, start, end }: Datagram, exporter: Exporter, batch: FlowBatch,
+): number {
   const { version } = header
-  const { headerSize } = FIXED_VERSIONS[version]
-  if (end - at < headerSize) throw tooShort(`NetFlow v${version} header`, headerSize, end - at)
+  header.aggregation = version === 8 && end - start > 22 ? view.getUint8(start + 22) : 0
+  const fixed = fixedVersion(version, header.aggregation)
+  if (!fixed) {
+    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode NetFlow v8 datagram: there is no aggregation scheme ${header.aggregation}`)
+  }
+  if (end - start < fixed.headerSize) throw tooShort(`NetFlow v${version} header`, fixed.headerSize, end - start)
   header.type = FIXED_TYPES[version]
-  header.sysUptime = view.getUint32(at + 4)
-  header.exportSecs = view.getUint32(at + 8)
-  header.exportNsecs = view.getUint32(at + 12)
+  header.sysUptime = view.getUint32(start + 4)
+  header.exportSecs = view.getUint32(start + 8)
+  header.exportNsecs = view.getUint32(start + 12)
   header.exportMicros = header.exportSecs * 1e6 + Math.floor(header.exportNsecs / 1000)
-  header.sequence = headerSize > 16 ? view.getUint32(at + 16) : 0
-  header.engineType = version === 7 || headerSize === 16 ? 0 : view.getUint8(at + 20)
-  header.engineId = version === 7 || headerSize === 16 ? 0 : view.getUint8(at + 21)
+  header.sequence = version === 1 ? 0 : view.getUint32(start + 16)
+  const hasEngine = version !== 1 && version !== 7
+  header.engineType = hasEngine ? view.getUint8(start + 20) : 0
+  header.engineId = hasEngine ? view.getUint8(start + 21) : 0
   header.domain = header.engineType << 8 | header.engineId
   // the two bits above are the mode: 1 deterministic, 2 random
-  const sampling = version === 5 ? view.getUint16(at + 22) : 0
+  const sampling = version === 5 ? view.getUint16(start + 22) : 0
   header.samplingRate = sampling & 0x3fff
   header.samplingAlgorithm = sampling >> 14
+  const count = decodeFixed(header, fixed, bytes, view, start, end, plans, wanted, batch)
+  exporter.counters.records += count
+  if (version !== 1) {
+    // schemes of v8 number their flows apart
+    const domain = domainOf(exporters, exporter, version, header.domain + header.aggregation * 2 ** 16)
+    track(domain.sequence, header.sequence, count)
+  }
+  return count
 }
 
 /** RFC 3954 §5.1. */

@@ -1,12 +1,9 @@
-import { FIXED_VERSIONS } from './fixed.ts'
+import { fixedVersion, recordSize } from './fixed.ts'
 
 /** UDP ports that exporters send to by custom: what comes there is taken for export data, damaged or not. */
 export const EXPORT_PORTS: ReadonlySet<number> = new Set([2055, 2056, 4432, 4739, 6343, 9555, 9991, 9995, 9996])
 
 const SFLOW_V5 = 5
-
-/** Record sizes of the fixed versions. */
-const RECORD_SIZES: Readonly<Record<number, number>> = { 1: 52, 5: 48, 6: 52, 7: 52 }
 
 /**
  * Whether a UDP payload on any port is an export datagram: its lengths must agree with its header's.
@@ -18,16 +15,21 @@ export function isExportDatagram(view: DataView, start: number, end: number): bo
   if (length < 16) return false
   const version = view.getUint16(start)
   const second = view.getUint16(start + 2)
-  const fixed = FIXED_VERSIONS[version]
-  if (fixed) return second > 0 && length === fixed.headerSize + second * RECORD_SIZES[version]
+  const fixed = fixedVersion(version, version === 8 && length > 22 ? view.getUint8(start + 22) : 0)
+  if (fixed) return second > 0 && length === fixed.headerSize + second * recordSize(fixed.layout)
   if (version === 9) return length >= 24 && second > 0 && setsFit(view, start + 20, end)
   if (version === 10) return second === length && setsFit(view, start + 16, end)
   return view.getUint32(start) === SFLOW_V5 && (view.getUint32(start + 4) === 1 || view.getUint32(start + 4) === 2)
 }
 
+/** Whether the message is sets from end to end; behind the first set zeros may fill it. */
 function setsFit(view: DataView, at: number, end: number): boolean {
-  while (end - at >= 4) {
+  for (let first = true; end - at >= 4; first = false) {
     const length = view.getUint16(at + 2)
+    if (length === 0 && !first) {
+      while (at < end && view.getUint8(at) === 0) at++
+      return at === end
+    }
     if (length < 4 || length > end - at) return false
     at += length
   }

@@ -1,5 +1,5 @@
 import type { FlowkitError } from '../flow/errors.ts'
-import type { Datagram, MessageHeader } from './message.ts'
+import { copyBytes, type Datagram, type MessageHeader } from './message.ts'
 import { newSampling, type Sampling } from './sampling.ts'
 import { newSequence, type Sequence } from './sequence.ts'
 import type { Template } from './templates.ts'
@@ -88,7 +88,7 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   let exporter = all.byKey.get(key)
   if (exporter) all.byKey.delete(key)
   else {
-    exporter = { key, family, v4, v6: v6.slice(0, 16), domains: new Map(), counters: newCounters() }
+    exporter = { key, family, v4, v6: copyBytes(v6, 0, 16), domains: new Map(), counters: newCounters() }
     if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
   }
   all.byKey.set(key, exporter)

@@ -2,10 +2,12 @@ import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { ID } from '../flow/fields.ts'
 import { SAMPLING_SOURCE } from '../flow/names.ts'
+import type { Shape } from '../flow/shape.ts'
 import { fillHeader, headerFields, rowShape, type MessageHeader } from './message.ts'
 import { COLUMN_PEN, makePlan, runPlan, type LayoutField, type Wanted } from './plan.ts'
 import { fillSampling, samplingFields } from './sampling.ts'
 import type { Ready } from './templates.ts'
+import { V8_HEADER_SIZE, V8_SCHEMES } from './v8.ts'
 
 /**
  * The versions whose records have one layout, written as templates: element and length, in order.
@@ -33,8 +35,8 @@ const MIDDLE = [iana(6, 1), iana(4, 1), iana(5, 1), iana(16, 2), iana(17, 2), ia
 /** Layouts by version. */
 export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
   1: {
-    headerSize: 16, maxRecords: 24,
-    layout: [...START, padding(2), iana(4, 1), iana(5, 1), iana(6, 1), padding(11)],
+    headerSize: 16, maxRecords: 30, // Cisco sends 24, softflowd 29
+    layout: [...START, padding(2), iana(4, 1), iana(5, 1), iana(6, 1), padding(7)],
   },
   5: { headerSize: 24, maxRecords: 30, layout: [...START, padding(1), ...MIDDLE, padding(2)] },
   6: {
@@ -49,52 +51,73 @@ export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
   },
 }
 
-/** Plans by version, made for one set of wanted fields. */
-export type FixedPlans = Map<number, Ready>
+/** A fixed layout's plan and shapes. */
+interface FixedReady extends Ready {
+  /** Shape of rows whose header tells how packets were chosen, too. */
+  readonly sampledHow: Shape
+}
+
+/** Plans by version and scheme, made for one set of wanted fields. */
+export type FixedPlans = Map<number, FixedReady>
+
+/** What is fixed of a version, and for v8 of a scheme; undefined if it is none of them. */
+export function fixedVersion(version: number, scheme: number): Version | undefined {
+  if (version !== 8) return FIXED_VERSIONS[version]
+  return V8_SCHEMES[scheme] && { headerSize: V8_HEADER_SIZE, ...V8_SCHEMES[scheme] }
+}
+
+/** Bytes of a record of a layout. */
+export function recordSize(layout: readonly LayoutField[]): number {
+  return layout.reduce((sum, { length }) => sum + length, 0)
+}
 
 /**
- * Append the records of a NetFlow v1, v5, v6 or v7 datagram, `bytes[at..end)`, to `batch`.
+ * Append the records of a NetFlow v1, v5, v6, v7 or v8 datagram, `bytes[at..end)`, to `batch`.
  *
  * The whole datagram is checked before the first row is written, so a bad one adds nothing.
  *
  * @returns the number of records
  */
 export function decodeFixed(
-  header: MessageHeader, bytes: Uint8Array, view: DataView, at: number, end: number,
+  header: MessageHeader, fixed: Version, bytes: Uint8Array, view: DataView, at: number, end: number,
   plans: FixedPlans, wanted: Wanted, batch: FlowBatch,
 ): number {
-  const { version } = header
-  const { headerSize, maxRecords } = FIXED_VERSIONS[version]
+  const { version, aggregation } = header
+  const { headerSize, maxRecords } = fixed
   const count = view.getUint16(at + 2)
-  const ready = plans.get(version) ?? prepare(plans, version, wanted)
+  const ready = plans.get(version << 8 | aggregation) ?? prepare(plans, header, fixed, wanted)
   const expected = headerSize + count * ready.plan.minLength
   if (count === 0 || count > maxRecords || end - at !== expected) {
-    const why = count === 0 || count > maxRecords ? `1 to ${maxRecords} records, ${count}` : `${expected} bytes for ${count} records, ${end - at}`
-    throw new FlowkitError('ERR_MALFORMED', `Cannot decode NetFlow v${version} datagram: wanted ${why} found`)
+    const why = count === 0 || count > maxRecords
+      ? `1 to ${maxRecords} records wanted, ${count}`
+      : `${count} records need ${expected} bytes, ${end - at}`
+    throw new FlowkitError('ERR_MALFORMED', `Cannot decode NetFlow v${version} datagram: ${why} found`)
   }
   batch.reserve(count)
   const row = batch.length
   runPlan(ready.plan, view, bytes, at + headerSize, count, batch, row, header)
-  batch.shape.fill(batch.intern(ready.plain), row, row + count)
   if (header.samplingRate > 0 && ready.sampled !== ready.plain) {
-    fillSampling(header.samplingRate, SAMPLING_SOURCE.header, ready.sampled, batch, row, row + count)
-  }
+    const { samplingAlgorithm } = header
+    const shape = samplingAlgorithm > 0 ? ready.sampledHow : ready.sampled
+    fillSampling(header.samplingRate, SAMPLING_SOURCE.header, shape, batch, row, row + count)
+    if (samplingAlgorithm > 0) batch.samplingAlgorithm.fill(samplingAlgorithm, row, row + count)
+  } else batch.shape.fill(batch.intern(ready.plain), row, row + count)
   fillHeader(header, ready.header, batch, row, count)
   batch.length = row + count
   return count
 }
 
-/** Bytes of the header of a fixed version. */
-export function fixedHeaderSize(version: number): number {
-  return FIXED_VERSIONS[version].headerSize
-}
-
-function prepare(plans: FixedPlans, version: number, wanted: Wanted): Ready {
-  const plan = makePlan(FIXED_VERSIONS[version].layout, { ...wanted, extras: false }, true)
+function prepare(plans: FixedPlans, { version, aggregation }: MessageHeader, fixed: Version, wanted: Wanted): FixedReady {
+  const plan = makePlan(fixed.layout, { ...wanted, extras: false }, true)
   const header = headerFields(version, wanted)
-  const plain = rowShape(plan.shape, header, [])
-  const sampled = rowShape(plan.shape, header, samplingFields(wanted))
-  const ready = { plan, header, plain, sampled, canTellUptime: true }
-  plans.set(version, ready)
+  const sampling = samplingFields(wanted)
+  const how = sampling.length > 0 ? [...sampling, ID.samplingAlgorithm] : []
+  const ready = {
+    plan, header, canTellUptime: true,
+    plain: rowShape(plan.shape, header, []),
+    sampled: rowShape(plan.shape, header, sampling),
+    sampledHow: rowShape(plan.shape, header, how),
+  }
+  plans.set(version << 8 | aggregation, ready)
   return ready
 }

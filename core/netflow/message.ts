@@ -35,6 +35,8 @@ export interface MessageHeader extends Clock {
   exportNsecs: number
   engineType: number
   engineId: number
+  /** Aggregation scheme (v8). */
+  aggregation: number
   /** From the header; 0 where it says nothing. */
   samplingRate: number
   samplingAlgorithm: number
@@ -46,22 +48,27 @@ export interface MessageHeader extends Clock {
 
 /** Fields that the headers of each version give to every row. */
 const COMMON = [ID.type, ID.received, ID.exporterAddr]
-const CLOCK = [ID.exportSecs, ID.exportNsecs, ID.sysUptime]
 const HEADER_FIELDS: Readonly<Record<number, readonly number[]>> = {
   1: COMMON,
   5: [...COMMON, ID.sequenceNum, ID.engineType, ID.engineId],
   6: [...COMMON, ID.sequenceNum, ID.engineType, ID.engineId],
   7: [...COMMON, ID.sequenceNum],
-  8: [...COMMON, ID.sequenceNum, ID.engineType, ID.engineId],
+  8: [...COMMON, ID.sequenceNum, ID.engineType, ID.engineId, ID.aggregation],
   9: [...COMMON, ID.sequenceNum, ID.observationDomainId],
   10: [...COMMON, ID.sequenceNum, ID.observationDomainId],
+}
+
+/** The exporter's clock, as much of it as a version's header has. */
+function clockFields(version: number): readonly number[] {
+  if (version === 10) return [ID.exportSecs]
+  return version === 9 ? [ID.exportSecs, ID.sysUptime] : [ID.exportSecs, ID.exportNsecs, ID.sysUptime]
 }
 
 /** The fields that a message of `version` adds to its rows, as far as they are wanted. */
 export function headerFields(version: number, { fields }: Wanted): readonly number[] {
   const given = HEADER_FIELDS[version]
   // the exporter's clock only on request: times are absolute already
-  return fields ? [...given, ...CLOCK].filter((id) => fields[id]) : given
+  return fields ? [...given, ...clockFields(version)].filter((id) => fields[id]) : given
 }
 
 /** Fill the columns `fields` (of `headerFields`) of rows `row` to `row + count` from the header. */
@@ -83,6 +90,7 @@ function headerValue(header: MessageHeader, id: number): number {
     case ID.observationDomainId: return header.domain
     case ID.engineType: return header.engineType
     case ID.engineId: return header.engineId
+    case ID.aggregation: return header.aggregation
     case ID.exportSecs: return header.exportSecs
     case ID.exportNsecs: return header.exportNsecs
     case ID.sysUptime: return header.sysUptime
@@ -103,11 +111,16 @@ export function rowShape(plan: Shape, header: readonly number[], sampling: reado
   return makeShape([...plan.fields, ...header, ...sampling], plan.timeDigits, plan.extras)
 }
 
+/** A copy of `bytes[start..end)` in memory of its own, which `slice` does not give of a Buffer. */
+export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(bytes.subarray(start, end))
+}
+
 /** A header to be filled in, reused from message to message. */
 export function newHeader(): MessageHeader {
   return {
     version: 0, type: 0, domain: 0, sequence: 0, exportSecs: 0, exportNsecs: 0, exportMicros: 0, sysUptime: -1,
-    engineType: 0, engineId: 0, samplingRate: 0, samplingAlgorithm: 0, received: 0, family: 4, v4: 0,
+    engineType: 0, engineId: 0, aggregation: 0, samplingRate: 0, samplingAlgorithm: 0, received: 0, family: 4, v4: 0,
     v6: new Uint8Array(16),
   }
 }

@@ -53,9 +53,9 @@ export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, nu
 export const SAMPLING_FIELDS: readonly number[] = [ID.samplingRate, ID.samplingSource]
 
 /**
- * Set the sampling of rows whose records do not carry it, from what the domain's options said.
+ * Set the sampling of rows whose records do not carry it, from what the domain's options said, and their shape.
  *
- * @param plain the shape of rows with unknown sampling, which they have already
+ * @param plain the shape of rows with unknown sampling
  * @param sampled that shape with SAMPLING_FIELDS
  */
 export function applySampling(
@@ -64,8 +64,10 @@ export function applySampling(
   const end = row + count
   if (plain.mask[ID.samplerId] === 0 || sampling.byId.size === 0) {
     if (sampling.whole) fillSampling(sampling.whole.rate, SAMPLING_SOURCE.options, sampled, batch, row, end)
+    else batch.shape.fill(batch.intern(plain), row, end)
     return
   }
+  batch.shape.fill(batch.intern(plain), row, end)
   const ids = batch.samplerId
   const rates = batch.samplingRate
   const sources = batch.samplingSource

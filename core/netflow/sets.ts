@@ -4,7 +4,7 @@ import { ID } from '../flow/fields.ts'
 import { SAMPLING_SOURCE } from '../flow/names.ts'
 import { VARIABLE_LENGTH } from '../flow/shape.ts'
 import { addTemplate, holdSet, releaseSets, removeTemplate, type Domain, type Exporter, type Exporters } from './exporters.ts'
-import { fillHeader, type MessageHeader } from './message.ts'
+import { copyBytes, fillHeader, type MessageHeader } from './message.ts'
 import { learnOptions } from './options.ts'
 import { runPlan, runPlanOnce, type Wanted } from './plan.ts'
 import { applySampling } from './sampling.ts'
@@ -17,7 +17,11 @@ export interface SetContext {
   readonly domain: Domain
   readonly header: MessageHeader
   readonly wanted: Wanted
+  /** Fields that the header fills in rows whose records do not have them. */
+  readonly headerFields: readonly number[]
   readonly batch: FlowBatch
+  /** First row that still wants its header's fields, which are filled for all sets of a message at once. */
+  unfilled: number
 }
 
 const SET_HEADER = 4
@@ -38,7 +42,7 @@ let lengths: Uint32Array = new Uint32Array(64)
  * @throws FlowkitError ERR_MALFORMED; rows added by then are the caller's to take back
  */
 export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataView, at: number, end: number): number {
-  checkSets(view, at, end)
+  end = checkSets(bytes, view, at, end)
   const { exporters, exporter, domain, header } = context
   const templateSet = TEMPLATE_SET[header.version]
   const learned: Template[] = []
@@ -59,10 +63,11 @@ export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataVie
     } else if (id >= 256) {
       const template = domain.templates.get(id)
       if (template) records += decodeRecords(context, template, bytes, view, body, next)
-      else holdSet(exporters, exporter, domain, { templateId: id, bytes: bytes.slice(body, next), header: copyOf(header) })
+      else holdSet(exporters, exporter, domain, { templateId: id, bytes: copyBytes(bytes, body, next), header: copyOf(header) })
     }
     at = next
   }
+  fillUnfilled(context, context.batch.length)
   for (const template of learned) decodeHeld(context, template)
   return records
 }
@@ -79,7 +84,7 @@ function decodeRecords(
   }
   const canTellUptime = header.version === 9 || domain.systemInit > 0
   if (header.version === 10 && canTellUptime) header.sysUptime = (header.exportMicros / 1000 - domain.systemInit) % 2 ** 32
-  const { plan } = readyTemplate(template, header.version, wanted, canTellUptime)
+  const { plan } = readyTemplate(template, context.headerFields, wanted, canTellUptime)
   if (plan.minLength === 0) {
     throw new FlowkitError('ERR_MALFORMED', `Cannot decode data set ${template.id}: its records have no bytes`)
   }
@@ -105,15 +110,26 @@ function decodeRecords(
   return count
 }
 
-/** Give new rows what the header and the options say, and count them in. */
-function finishRows({ batch, domain, header }: SetContext, template: Template, row: number, count: number): void {
+/** Give new rows their shape and what the header and the options say, and count them in. */
+function finishRows(context: SetContext, template: Template, row: number, count: number): void {
+  const { batch, domain, header } = context
   const { header: fields, plain, sampled, plan } = template.ready!
-  batch.shape.fill(batch.intern(plain), row, row + count)
-  fillHeader(header, fields, batch, row, count)
-  if (plan.shape.mask[ID.samplingRate] === 1) {
-    if (plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
-  } else if (sampled !== plain) applySampling(domain.sampling, plain, sampled, batch, row, count)
+  if (fields !== context.headerFields) { // the records have some of them
+    fillUnfilled(context, row)
+    fillHeader(header, fields, batch, row, count)
+    context.unfilled = row + count
+  }
+  const inRecord = plan.shape.mask[ID.samplingRate] === 1
+  if (inRecord && plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
+  if (inRecord || sampled === plain) batch.shape.fill(batch.intern(plain), row, row + count)
+  else applySampling(domain.sampling, plain, sampled, batch, row, count)
   batch.length = row + count
+}
+
+function fillUnfilled(context: SetContext, end: number): void {
+  const { unfilled, header, headerFields, batch } = context
+  if (end > unfilled) fillHeader(header, headerFields, batch, unfilled, end - unfilled)
+  context.unfilled = end
 }
 
 function decodeOptions(domain: Domain, template: Template, bytes: Uint8Array, at: number, end: number): number {
@@ -134,7 +150,9 @@ function decodeHeld(context: SetContext, template: Template): void {
   for (const { bytes, header } of releaseSets(exporters, domain, template.id)) {
     const { length } = batch
     try {
-      decodeRecords({ ...context, header }, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
+      const late = { ...context, header, unfilled: length }
+      decodeRecords(late, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
+      fillUnfilled(late, batch.length)
       exporter.counters.lateSets++
     } catch (error) {
       if (!(error instanceof FlowkitError)) throw error
@@ -144,15 +162,21 @@ function decodeHeld(context: SetContext, template: Template): void {
   }
 }
 
-/** Check that each set lies inside the message. */
-function checkSets(view: DataView, at: number, end: number): void {
+/**
+ * Check that each set lies inside the message.
+ *
+ * @returns where the sets end: some exporters (Cisco ACI, Palo Alto) fill the rest of a message with zeros
+ */
+function checkSets(bytes: Uint8Array, view: DataView, at: number, end: number): number {
   while (end - at >= SET_HEADER) {
     const length = view.getUint16(at + 2)
+    if (length === 0 && isZero(bytes, at, end)) return at
     if (length < SET_HEADER || length > end - at) {
       throw new FlowkitError('ERR_MALFORMED', `Cannot decode set: ${end - at} bytes are left, its length is ${length}`)
     }
     at += length
   }
+  return at
 }
 
 /**
@@ -204,5 +228,5 @@ function isZero(bytes: Uint8Array, at: number, end: number): boolean {
 
 /** A header that outlives its message. */
 function copyOf(header: MessageHeader): MessageHeader {
-  return { ...header, v6: header.v6.slice() }
+  return { ...header, v6: copyBytes(header.v6, 0, 16) }
 }

@@ -1,6 +1,6 @@
 import { FlowkitError } from '../flow/errors.ts'
 import { VARIABLE_LENGTH, type Shape } from '../flow/shape.ts'
-import { headerFields, rowShape } from './message.ts'
+import { copyBytes, rowShape } from './message.ts'
 import { makePlan, type LayoutField, type Plan, type Wanted } from './plan.ts'
 import { samplingFields } from './sampling.ts'
 import { ID } from '../flow/fields.ts'
@@ -22,7 +22,7 @@ export interface Template {
 /** A template's plan and the shapes of its rows. */
 export interface Ready {
   readonly plan: Plan
-  /** Fields that the message header fills. */
+  /** Fields that the message header fills: all of the version's, the same array, or those that records lack. */
   readonly header: readonly number[]
   /** Shape of rows whose sampling rate is not known, or is in the record. */
   readonly plain: Shape
@@ -95,7 +95,7 @@ export function* parseTemplates(
       }
       layout.push({ pen, id: element, length })
     }
-    yield { id, options, scopeCount, layout, raw: bytes.slice(start, at), ready: undefined }
+    yield { id, options, scopeCount, layout, raw: copyBytes(bytes, start, at), ready: undefined }
   }
 }
 
@@ -104,11 +104,12 @@ export const V9_SCOPE_PEN = -2
 
 /** The plan of a template, made once, and again when it becomes known how long the exporter has been up. */
 export function readyTemplate(
-  template: Template, version: number, wanted: Wanted, canTellUptime: boolean,
+  template: Template, headerFields: readonly number[], wanted: Wanted, canTellUptime: boolean,
 ): Ready {
   if (template.ready?.canTellUptime === canTellUptime) return template.ready
   const plan = makePlan(template.layout, wanted, canTellUptime)
-  const header = headerFields(version, wanted).filter((id) => plan.shape.mask[id] === 0)
+  const inRecords = headerFields.some((id) => plan.shape.mask[id] === 1)
+  const header = inRecords ? headerFields.filter((id) => plan.shape.mask[id] === 0) : headerFields
   const inRecord = plan.shape.mask[ID.samplingRate] === 1
   const sampling = samplingFields(wanted)
   const plain = rowShape(plan.shape, header, inRecord ? sampling : [])
