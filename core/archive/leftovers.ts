@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+
+const PREFIX = '.tmp-'
+/** ms without a change after which a folder of another host is left over. */
+const PATIENCE = 86_400_000
+
+/**
+ * Make a folder for unfinished files in `directory`: `.tmp-<pid>-<start of the process>-<random>-<host>`.
+ *
+ * @returns its path
+ */
+export async function makeTemporary(directory: string): Promise<string> {
+  const random = randomBytes(6).toString('hex')
+  const path = join(directory, `${PREFIX}${process.pid}-${startOf(process.pid) ?? 0}-${random}-${hostname()}`)
+  await mkdir(path)
+  return path
+}
+
+/**
+ * Remove the folders of unfinished files whose writers are no more. Others are left alone.
+ *
+ * Processes of another host (or container) cannot be asked: theirs is left over once nothing has changed in it
+ * for a day.
+ */
+export async function removeLeftovers(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const found = /^\.tmp-(\d+)-(\d+)-[0-9a-f]{12}-(.*)$/s.exec(name)
+    if (!found) continue
+    const path = join(directory, name)
+    const [, pid, start, host] = found
+    if (host === hostname() ? !isRunning(Number(pid), start) : await isOld(path)) {
+      await rm(path, { recursive: true, force: true })
+    }
+  }
+}
+
+function isRunning(pid: number, start: string): boolean {
+  const now = startOf(pid)
+  if (now !== undefined) return start === '0' || now === start
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+/** When a process began, in ticks since boot: tells it from a later one of the same number. Linux only. */
+function startOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] // proc_pid_stat(5): field 22, behind the name
+  } catch {
+    return undefined
+  }
+}
+
+async function isOld(path: string): Promise<boolean> {
+  const now = Date.now()
+  for (const name of ['.', ...await readdir(path)]) {
+    const { mtimeMs } = await stat(join(path, name))
+    if (now - mtimeMs < PATIENCE) return false
+  }
+  return true
+}

@@ -1,0 +1,44 @@
+/**
+ * How an archive is laid out: `flows/date=2026-11-21/hour=13/<segment>.parquet`, by the UTC hour in which
+ * flows were received; what is not finished is in folders `.tmp-…` of their writers.
+ */
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { FlowkitError } from '../flow/errors.ts'
+
+/** µs of the hour that files are cut at. */
+export const HOUR = 3_600_000_000
+
+/** Last µs of the year 9999: later and earlier than 1970 is no time for a folder. */
+export const MAX_TIME = 253_402_300_799_999_999
+
+/** The folder of an hour, given by any time in it, below `flows/` or `ledger/`. */
+export function hourFolder(hour: number): string {
+  const text = new Date(Math.floor(hour / HOUR) * 3_600_000).toISOString()
+  return join(`date=${text.slice(0, 10)}`, `hour=${text.slice(11, 13)}`)
+}
+
+/** A name for a segment that sorts by the time it began, and that no other has: `20261121T130405123Z-9f3a1c04`. */
+export function newSegment(now: number): string {
+  const time = new Date(now).toISOString().replaceAll(/[-:.]/g, '')
+  return `${time}-${randomBytes(4).toString('hex')}`
+}
+
+/**
+ * Make sure that a segment's name can stand in a file's.
+ *
+ * @throws FlowkitError ERR_OPTION
+ */
+export function checkSegment(segment: string): string {
+  if (/^[0-9A-Za-z-]{1,100}$/.test(segment)) return segment
+  throw new FlowkitError('ERR_OPTION', `Cannot name a segment "${segment}": expected letters, digits and dashes`)
+}
+
+/**
+ * The name of a file of a segment, the first being part 1.
+ *
+ * Most have one. The second and later sort behind the first and before the next segment.
+ */
+export function fileName(segment: string, part: number): string {
+  return part === 1 ? `${segment}.parquet` : `${segment}_${String(part).padStart(3, '0')}.parquet`
+}

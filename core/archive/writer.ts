@@ -1,0 +1,191 @@
+import { access, mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { openParts, type Part } from '../duck/parts.ts'
+import { FIELDS } from '../flow/fields.ts'
+import { CORE_FIELDS } from '../flow/sql.ts'
+import type { FlowWriter } from '../flow/stream.ts'
+import { sortHours } from './hours.ts'
+import { makeTemporary, removeLeftovers } from './leftovers.ts'
+import { ledgerSql } from './ledger.ts'
+import { archiveSql, SQL_FILE } from './macros.ts'
+import { fileName, hourFolder, newSegment } from './names.ts'
+
+/** How to write into an archive. */
+export interface ArchiveWriterOptions {
+  /** Ids of the fields to write; all unless told. */
+  readonly fields?: readonly number[]
+  /** Whether elements without a column are written too, in the column `extra`. */
+  readonly extras?: boolean
+  /** What to write into the ledger beside the flows at each rotation, if it has changed: text and integers. */
+  readonly ledger?: () => readonly object[]
+  /** µs since the epoch; for flows without any time. */
+  readonly now?: () => number
+}
+
+/** A file that has its name. */
+export interface ArchiveFile {
+  readonly path: string
+  readonly rows: number
+  readonly bytes: number
+}
+
+/** What became of the rows so far. */
+export interface ArchiveStats {
+  /** In files that have their names. */
+  rows: number
+  files: number
+  bytes: number
+  /** Taken, but lost by a failure to write. */
+  lost: number
+}
+
+/**
+ * Writes into an archive. Nothing is visible before `rotate` or `close`, which give all files their names.
+ *
+ * When `write`, `rotate` or `close` fail, all rows since the last rotation are lost, no file of them is left
+ * behind, and later writes begin anew. The calls may overlap: they are done one after the other.
+ */
+export interface ArchiveWriter extends FlowWriter {
+  /** Finish the files begun, make them visible, and go on with new ones. @returns them */
+  rotate(): Promise<ArchiveFile[]>
+  readonly stats: Readonly<ArchiveStats>
+}
+
+/**
+ * Open an archive for writing; it is made if there is none.
+ *
+ * @throws the system error if it cannot be written to
+ */
+export async function openArchiveWriter(path: string, options: ArchiveWriterOptions = {}): Promise<ArchiveWriter> {
+  const { fields, extras = false, ledger, now = () => Date.now() * 1000 } = options
+  const directory = resolve(path)
+  await mkdir(join(directory, 'flows'), { recursive: true })
+  await removeLeftovers(directory)
+  const temporary = await makeTemporary(directory)
+  await writeSqlFile(directory, temporary)
+
+  const stats: ArchiveStats = { rows: 0, files: 0, bytes: 0, lost: 0 }
+  let segment = newSegment(now() / 1000)
+  let pending = 0 // rows taken since the last rotation
+  let lastLedger = ''
+  const parts = openParts({
+    directory: temporary, always: CORE_FIELDS, extras, metadata: () => ({ flowkit_segment: segment }),
+    ...fields && { allowed: fields.map((id) => FIELDS[id]) },
+  })
+  const hours = sortHours(parts.write, now)
+
+  let queue: Promise<unknown> = Promise.resolve()
+  function inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = queue.then(task)
+    queue = done.catch(() => {})
+    return done
+  }
+
+  /** Run a step of writing; a failure takes everything since the last rotation with it. */
+  async function guard<T>(step: () => Promise<T>): Promise<T> {
+    try {
+      return await step()
+    } catch (error) {
+      hours.clear()
+      await parts.discard()
+      stats.lost += pending
+      pending = 0
+      throw error
+    }
+  }
+
+  async function publish(): Promise<ArchiveFile[]> {
+    await hours.flush()
+    const moves = (await parts.take()).map((part, i) => (
+      { part, path: join(directory, 'flows', hourFolder(part.label), fileName(segment, i + 1)) }
+    ))
+    const report = await writeLedger()
+    if (report) moves.push(report)
+    await giveNames(directory, moves)
+    const files = moves.filter(({ part }) => part !== report?.part)
+      .map(({ part: { rows, bytes }, path }) => ({ path, rows, bytes }))
+    for (const { rows, bytes } of files) {
+      stats.rows += rows
+      stats.bytes += bytes
+      stats.files++
+    }
+    pending = 0
+    segment = newSegment(now() / 1000)
+    return files
+  }
+
+  async function writeLedger(): Promise<Move | undefined> {
+    const rows = ledger?.() ?? []
+    const text = JSON.stringify(rows)
+    if (rows.length === 0 || text === lastLedger) return undefined
+    lastLedger = text
+    const part = await parts.writeQuery(ledgerSql(rows))
+    return { part, path: join(directory, 'ledger', hourFolder(now()), fileName(segment, 1)) }
+  }
+
+  async function end(): Promise<void> {
+    await parts.close()
+    await rm(temporary, { recursive: true, force: true })
+  }
+
+  return {
+    stats,
+    write: (batch) => inTurn(() => {
+      pending += batch.length
+      return guard(() => hours.add(batch))
+    }),
+    rotate: () => inTurn(() => guard(publish)),
+    close: () => inTurn(() => guard(publish).then(() => {}).finally(end)),
+    abort: () => inTurn(() => {
+      stats.lost += pending
+      return end()
+    }),
+  }
+}
+
+interface Move {
+  readonly part: Part
+  readonly path: string
+}
+
+/**
+ * Give files their names, the last first: where the first file of a segment is, there are the others.
+ *
+ * They are durable when it resolves. When one fails, those that had their names lose them again.
+ */
+async function giveNames(directory: string, moves: readonly Move[]): Promise<void> {
+  const folders = new Set(moves.map(({ path }) => dirname(path)))
+  const done: string[] = []
+  try {
+    for (const folder of folders) await mkdir(folder, { recursive: true })
+    for (const { part, path } of moves.toReversed()) {
+      await rename(part.path, path)
+      done.push(path)
+    }
+    const parents = new Set<string>()
+    for (const folder of folders) {
+      for (let at = folder; at !== dirname(directory); at = dirname(at)) parents.add(at)
+    }
+    for (const folder of parents) await syncFolder(folder)
+  } catch (error) {
+    await Promise.all([...done, ...moves.map(({ part }) => part.path)].map((path) => rm(path, { force: true })))
+    throw error
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return // it does not open folders
+  await using folder = await open(path)
+  await folder.sync()
+}
+
+async function writeSqlFile(directory: string, temporary: string): Promise<void> {
+  const path = join(directory, SQL_FILE)
+  try {
+    await access(path)
+  } catch {
+    const fresh = join(temporary, SQL_FILE)
+    await writeFile(fresh, archiveSql(directory))
+    await rename(fresh, path)
+  }
+}

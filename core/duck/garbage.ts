@@ -1,0 +1,20 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+
+type Collect = (options: { type: 'minor' }) => void
+
+let collect: Collect | undefined
+
+/**
+ * Collect what died young, 0.3 ms.
+ *
+ * A chunk of DuckDB's holds half a megabyte that V8 does not know of, and lives until its wrapper is collected,
+ * which V8 has no reason to do: reading an archive without this takes 400 MB and more, with it 140.
+ */
+export function collectGarbage(): void {
+  if (!collect) {
+    setFlagsFromString('--expose-gc')
+    collect = runInNewContext('gc') as Collect
+  }
+  collect({ type: 'minor' })
+}

@@ -1,0 +1,195 @@
+import { FlowkitError } from '../flow/errors.ts'
+import { FIELDS, type Field } from '../flow/fields.ts'
+import { sqlColumns } from '../flow/sql.ts'
+import { EXTRA_COLUMN } from './columns.ts'
+import { duckError, identifier, quote, type Duck } from './duck.ts'
+import { foreignColumns } from './foreign.ts'
+import { SCHEMA_VERSION } from './parquet.ts'
+
+/** Files that can be read in one way. */
+export interface Source {
+  readonly paths: readonly string[]
+  /** SQL expressions for the columns of fields, by column name; undefined: the columns are there as they are. */
+  readonly expressions?: ReadonlyMap<string, string>
+}
+
+/** What Parquet files hold, as far as their footers tell. */
+export interface Survey {
+  /** In the order of the files. */
+  readonly sources: readonly Source[]
+  /** Fields of which some row may have a value. */
+  readonly fields: ReadonlySet<Field>
+  /** Whether there is a column `extra`. */
+  readonly extras: boolean
+  /** Every row has a start and an end. */
+  readonly timed: boolean
+}
+
+/** A file that cannot be read as flows. */
+export interface BadFile {
+  readonly path: string
+  readonly error: Error
+}
+
+/** Flows that overlap [since, until), µs since the epoch. */
+export interface Window {
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+}
+
+/**
+ * Look into the footers of files: which can be read, which can hold flows of a window, what columns they have.
+ *
+ * Of a long flow that lies in a later file, the statistics tell; a folder's name does not.
+ *
+ * @param onBad told of each file that is left out since it cannot be read
+ */
+export async function surveyFiles(
+  duck: Duck, paths: readonly string[], window: Window, onBad: (bad: BadFile) => void,
+): Promise<Survey> {
+  const { own, foreign } = await tellApart(duck, paths, onBad)
+  const kept = window.since === undefined && window.until === undefined ? own : await inWindow(duck, own, window)
+  const columns = await presence(duck, kept)
+  const fields = new Set(FIELDS.filter((field) => columns.get(sqlColumns(field)[0].name)?.any))
+  const expressions = new Map<string, ReadonlyMap<string, string>>()
+  for (const path of foreign) {
+    try {
+      const found = foreignColumns(await describe(duck, path))
+      if (found.fields.size === 0) throw new FlowkitError('ERR_INPUT', `Cannot read ${path} as flows: it has no column that flowkit knows`)
+      expressions.set(path, found.expressions)
+      for (const field of found.fields) fields.add(field)
+    } catch (error) {
+      onBad({ path, error: asError(error, path) })
+    }
+  }
+  const isKept = new Set(kept)
+  const sources: { paths: string[], expressions?: ReadonlyMap<string, string> }[] = []
+  for (const path of paths) {
+    const foreign = expressions.get(path)
+    const last = sources.at(-1)
+    if (foreign) sources.push({ paths: [path], expressions: foreign })
+    else if (!isKept.has(path)) continue
+    else if (last && !last.expressions) last.paths.push(path)
+    else sources.push({ paths: [path] })
+  }
+  const always = (name: string) => kept.length === 0 || columns.get(name)?.all === true
+  return {
+    sources, fields,
+    extras: columns.has(EXTRA_COLUMN),
+    timed: expressions.size === 0 && always('flow_start') && always('flow_end'),
+  }
+}
+
+/** Columns of `relationSql` that tell where a row came from: in this order, rows are as in the files. */
+export const ORIGIN_COLUMNS = ['origin_source', 'origin_file', 'origin_row'] as const
+
+/**
+ * The rows of files as a query with the columns of `fields`, in the order of the files; NULL where a file has
+ * none. The extra elements follow, if `extras`, and ORIGIN_COLUMNS, if `origin`.
+ *
+ * @returns undefined when there is nothing to read
+ */
+export function relationSql(
+  { sources, fields: known }: Survey, fields: readonly Field[], extras: boolean, origin: boolean = false,
+): string | undefined {
+  if (sources.length === 0) return undefined
+  return sources.map(({ paths, expressions }, i) => {
+    const columns = fields.flatMap((field) => sqlColumns(field).map(({ name, type }) => {
+      const there = expressions ? expressions.get(name) : known.has(field) ? identifier(name) : undefined
+      return `${there ?? `NULL::${type}`} AS ${identifier(name)}`
+    }))
+    if (extras) columns.push(expressions ? `NULL::VARCHAR AS ${EXTRA_COLUMN}` : `${EXTRA_COLUMN}::VARCHAR AS ${EXTRA_COLUMN}`)
+    if (origin) columns.push(`${i} AS origin_source`, 'file_index AS origin_file', 'file_row_number AS origin_row')
+    return `SELECT ${columns.join(', ') || '1'} FROM ${filesSql(paths)}`
+  }).join(' UNION ALL ')
+}
+
+/** A call of `read_parquet`, for files of schema 1. */
+export function filesSql(paths: readonly string[]): string {
+  return `read_parquet(${list(paths)}, union_by_name = true, hive_partitioning = false)`
+}
+
+function list(paths: readonly string[]): string {
+  return `[${paths.map(quote).join(', ')}]`
+}
+
+/** Sort files into flowkit's own and others by their metadata. */
+async function tellApart(
+  duck: Duck, paths: readonly string[], onBad: (bad: BadFile) => void,
+): Promise<{ own: string[], foreign: string[] }> {
+  const versions = new Map<string, string>()
+  const bad = new Set<string>()
+  const ask = async (some: readonly string[]) => {
+    if (some.length === 0) return
+    const rows = await duck.rows(`SELECT file_name, decode(value) FROM parquet_kv_metadata(${list(some)}) WHERE decode(key) = 'flowkit_schema'`)
+    for (const [path, version] of rows) versions.set(String(path), String(version))
+  }
+  try {
+    await ask(paths)
+  } catch {
+    // one of them at least is bad: which?
+    for (const path of paths) {
+      await ask([path]).catch((error: unknown) => {
+        bad.add(path)
+        onBad({ path, error: asError(error, path) })
+      })
+    }
+  }
+  const own: string[] = []
+  const foreign: string[] = []
+  for (const path of paths) {
+    const version = versions.get(path)
+    if (bad.has(path)) continue
+    if (version === undefined) foreign.push(path)
+    else if (version === SCHEMA_VERSION) own.push(path)
+    else {
+      const message = `Cannot read ${path}: it has schema ${version} of a later flowkit, expected ${SCHEMA_VERSION}`
+      onBad({ path, error: new FlowkitError('ERR_UNSUPPORTED', message) })
+    }
+  }
+  return { own, foreign }
+}
+
+/** Files that can hold flows of a window, by their row groups' statistics of all times. */
+async function inWindow(duck: Duck, paths: readonly string[], { since, until }: Window): Promise<string[]> {
+  if (paths.length === 0) return []
+  const times = ['flow_start', 'flow_end', 'event_time', 'received']
+  const columns = times.map((name) => `
+    any_value(stats_min_value::TIMESTAMP) FILTER (path_in_schema = '${name}') AS ${name}_min,
+    any_value(stats_max_value::TIMESTAMP) FILTER (path_in_schema = '${name}') AS ${name}_max,
+    any_value(stats_null_count) FILTER (path_in_schema = '${name}') AS ${name}_nulls`)
+  // where some row lacks its start or end, another of its times stands for it
+  const bound = (name: string, which: string, of: string) =>
+    `CASE WHEN ${name}_nulls = 0 THEN ${name}_${which} ELSE ${of}(${times.map((time) => `${time}_${which}`).join(', ')}) END`
+  const tests = [
+    ...since === undefined ? [] : [`coalesce(${bound('flow_end', 'max', 'greatest')} >= make_timestamp(${since}::BIGINT), true)`],
+    ...until === undefined ? [] : [`coalesce(${bound('flow_start', 'min', 'least')} < make_timestamp(${until}::BIGINT), true)`],
+  ]
+  const rows = await duck.rows(`
+    SELECT DISTINCT file_name FROM (
+      SELECT file_name, row_group_id, ${columns.join(',')}
+      FROM parquet_metadata(${list(paths)}) WHERE path_in_schema IN (${times.map(quote).join(', ')})
+      GROUP BY file_name, row_group_id)
+    WHERE ${tests.join(' AND ')}`)
+  const kept = new Set(rows.map(([path]) => path))
+  return paths.filter((path) => kept.has(path))
+}
+
+/** The columns of files: whether any row has a value, and whether all have. */
+async function presence(duck: Duck, paths: readonly string[]): Promise<Map<string, { any: boolean, all: boolean }>> {
+  if (paths.length === 0) return new Map()
+  const rows = await duck.rows(`
+    SELECT path_in_schema, bool_or(stats_null_count IS NULL OR stats_null_count < num_values),
+      coalesce(bool_and(stats_null_count = 0), false) AND count(DISTINCT file_name) = ${paths.length}
+    FROM parquet_metadata(${list(paths)}) GROUP BY path_in_schema`)
+  return new Map(rows.map(([name, any, all]) => [String(name), { any: any === true, all: all === true }]))
+}
+
+async function describe(duck: Duck, path: string): Promise<{ name: string, type: string }[]> {
+  const rows = await duck.rows(`SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet(${quote(path)}, hive_partitioning = false))`)
+  return rows.map(([name, type]) => ({ name: String(name), type: String(type) }))
+}
+
+function asError(error: unknown, path: string): Error {
+  return error instanceof FlowkitError ? error : duckError(error, `read ${path}`)
+}
