@@ -1,0 +1,35 @@
+import { Script } from 'node:vm'
+import { getRawAsset } from 'node:sea'
+import manifest from '../package.json' with { type: 'json' }
+
+/** The overview, put in by cmd/build.ts; not defined where the sources run. */
+declare const FLOWKIT_HELP: string
+
+type App = typeof import('./app.ts')
+
+const words = process.argv.slice(2)
+
+// what needs no command is answered here, at once: the rest is a thousand times larger than this file
+if (words.length === 1 && words[0] === '--version') print(`flowkit ${manifest.version}\n`)
+else if (typeof FLOWKIT_HELP !== 'string') void import('./app.ts').then(run)
+else if (words.length === 1 && (words[0] === '--help' || words[0] === '-h')) print(FLOWKIT_HELP)
+else run(loadApp())
+
+function run(app: App): void {
+  void app.main(words, manifest.version)
+}
+
+function print(text: string): void {
+  process.stdout.on('error', () => {}) // nobody reads: no failure
+  process.stdout.write(text)
+}
+
+/** The rest of flowkit, with V8's code cache for it, from inside the executable. */
+function loadApp(): App {
+  const source = Buffer.from(getRawAsset('app.cjs')).toString('latin1') // cmd/build.ts writes it in ASCII
+  const cachedData = Buffer.from(getRawAsset('app.cache'))
+  const script = new Script(source, { filename: 'app.cjs', cachedData })
+  const module = { exports: {} }
+  script.runInThisContext()(module, module.exports, process.getBuiltinModule)
+  return module.exports as App
+}

@@ -1,0 +1,146 @@
+import { isIPv4 } from 'node:net'
+import { parseIpv4, parseIpv6 } from '../flow/address.ts'
+import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
+import { FlowkitError } from '../flow/errors.ts'
+import type { FlowWriter } from '../flow/stream.ts'
+import { listenUdp, type Endpoint, type UdpListener } from '../net/udp.ts'
+import { datagramDecoder, type DatagramDecoder } from '../netflow/datagram.ts'
+import type { Datagram } from '../netflow/message.ts'
+
+/** What a collector is to do. */
+export interface CollectorOptions {
+  readonly listen: readonly Endpoint[]
+  /** Bytes the kernel is asked to keep a socket. */
+  readonly receiveBuffer: number
+  /** Takes the flows. */
+  readonly writer: FlowWriter
+  /** Drops the flows that are not wanted from a batch. @returns how many it dropped */
+  readonly filter?: (batch: FlowBatch) => number
+  /** Told of a datagram that could not be decoded. */
+  onFault(error: FlowkitError, exporter: string): void
+  /** Told when flows could not be written; they are lost and counted, and collecting goes on. */
+  onWriteError(error: unknown): void
+}
+
+/** What a collector has done so far. */
+export interface CollectorCounters {
+  datagrams: number
+  /** Datagrams refused because the writer was too far behind. */
+  refused: number
+  /** Flow records decoded, and of these dropped by the filter, written, and lost because they could not be written. */
+  records: number
+  filtered: number
+  written: number
+  lost: number
+}
+
+/** A running collector. */
+export interface Collector {
+  readonly listeners: readonly UdpListener[]
+  readonly decoder: DatagramDecoder
+  readonly counters: CollectorCounters
+  /** Hand all flows decoded so far to the writer. */
+  flush(): Promise<void>
+  /** Stop listening and hand over what is left. The writer stays open. */
+  stop(): Promise<void>
+}
+
+/** Batches that may wait for the writer: beyond, datagrams are refused, so that memory stays bounded. */
+const MAX_QUEUED = 64
+/** A batch that is not full waits at most this long, in ms. */
+const FLUSH_EVERY = 1000
+
+/** Start to collect: sockets are open when the promise resolves. */
+export async function startCollector(options: CollectorOptions): Promise<Collector> {
+  const { writer, filter, onFault, onWriteError } = options
+  const counters: CollectorCounters = { datagrams: 0, refused: 0, records: 0, filtered: 0, written: 0, lost: 0 }
+  const decoder = datagramDecoder()
+  const datagram: Datagram = {
+    bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), start: 0, end: 0, family: 4, v4: 0,
+    v6: new Uint8Array(16), port: 0, received: 0,
+  }
+  const spare: FlowBatch[] = []
+  let batch = new FlowBatch()
+  let queued = 0
+  let writing: Promise<void> = Promise.resolve()
+
+  function onDatagram(payload: Uint8Array, address: string, port: number): void {
+    counters.datagrams++
+    if (queued >= MAX_QUEUED) {
+      counters.refused++
+      return
+    }
+    setSource(datagram, address)
+    datagram.bytes = payload
+    datagram.view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
+    datagram.end = payload.length
+    datagram.port = port
+    datagram.received = Date.now() * 1000
+    const before = batch.length
+    try {
+      decoder.decode(datagram, batch)
+    } catch (error) {
+      if (!(error instanceof FlowkitError)) throw error
+      onFault(error, address)
+    }
+    counters.records += batch.length - before
+    if (batch.length >= BATCH_SIZE) void flush()
+  }
+
+  function flush(): Promise<void> {
+    if (batch.length === 0) return writing
+    const full = batch
+    batch = spare.pop() ?? new FlowBatch()
+    queued++
+    writing = writing.then(() => write(full)).finally(() => {
+      full.clear()
+      spare.push(full)
+      queued--
+    })
+    return writing
+  }
+
+  async function write(full: FlowBatch): Promise<void> {
+    const filtered = filter?.(full) ?? 0
+    counters.filtered += filtered
+    if (full.length === 0) return
+    try {
+      await writer.write(full)
+      counters.written += full.length
+    } catch (error) {
+      counters.lost += full.length
+      onWriteError(error)
+    }
+  }
+
+  const listeners: UdpListener[] = []
+  try {
+    for (const endpoint of options.listen) listeners.push(await listenUdp(endpoint, options.receiveBuffer, onDatagram))
+  } catch (error) {
+    await Promise.all(listeners.map((listener) => listener.close()))
+    throw error
+  }
+  const timer = setInterval(() => void flush(), FLUSH_EVERY)
+
+  return {
+    listeners, decoder, counters, flush,
+    async stop() {
+      clearInterval(timer)
+      await Promise.all(listeners.map((listener) => listener.close()))
+      await flush()
+    },
+  }
+}
+
+/** The source address as numbers; IPv4 that came through a socket of both families is IPv4. */
+function setSource(datagram: Datagram, address: string): void {
+  const text = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+  if (isIPv4(text)) {
+    datagram.family = 4
+    datagram.v4 = parseIpv4(text)
+    return
+  }
+  datagram.family = 6
+  const zone = text.indexOf('%')
+  parseIpv6(zone < 0 ? text : text.slice(0, zone), datagram.v6, 0)
+}

@@ -1,0 +1,62 @@
+import { formatIpv4, formatIpv6 } from '../flow/address.ts'
+import type { Exporter, Exporters } from '../netflow/exporters.ts'
+
+/**
+ * What a collector can account for, of one exporter, since it was first heard.
+ *
+ * Datagrams = decoded whole + faulty; a decoded one may have held data sets that waited for their template.
+ */
+export interface LedgerRow {
+  readonly exporter: string
+  readonly datagrams: number
+  readonly bytes: number
+  readonly records: number
+  readonly options_records: number
+  readonly templates: number
+  /** Datagrams that could not be decoded. */
+  readonly faulty: number
+  /** Data sets that came before their template: held, of these decoded late, and given up. */
+  readonly held_sets: number
+  readonly late_sets: number
+  readonly abandoned_sets: number
+  /** Missing by the sequence numbers: flows (v5 to v7), messages (v9), data records (IPFIX). */
+  readonly missing_flows: number
+  readonly missing_messages: number
+  readonly missing_records: number
+  readonly reordered: number
+  readonly restarts: number
+}
+
+/** One row an exporter, in the order of their last datagram. */
+export function ledgerOf(exporters: Exporters): LedgerRow[] {
+  return [...exporters.byKey.values()].map(rowOf)
+}
+
+function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
+  const missing = [0, 0, 0]
+  let reordered = 0
+  let restarts = 0
+  for (const [key, { sequence }] of domains) {
+    const version = Math.floor(key / 2 ** 32)
+    missing[version === 9 ? 1 : version === 10 ? 2 : 0] += sequence.missing
+    reordered += sequence.reordered
+    restarts += sequence.restarts
+  }
+  return {
+    exporter: family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0),
+    datagrams: counters.datagrams,
+    bytes: counters.bytes,
+    records: counters.records,
+    options_records: counters.optionsRecords,
+    templates: counters.templates,
+    faulty: Object.values(counters.faults).reduce((sum, n) => sum + n, 0),
+    held_sets: counters.heldSets,
+    late_sets: counters.lateSets,
+    abandoned_sets: counters.abandonedSets,
+    missing_flows: missing[0],
+    missing_messages: missing[1],
+    missing_records: missing[2],
+    reordered,
+    restarts,
+  }
+}
