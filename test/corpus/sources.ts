@@ -1,0 +1,213 @@
+/**
+ * Whether flowkit's rows say what was sent, no more and no less: each field present has an element of the
+ * record as its source and that element's value, and each element is in a field or among the extras.
+ */
+import { formatIpv4, formatIpv6, formatMac } from '../../core/flow/address.ts'
+import { elementName, findElement } from '../../core/flow/elements.ts'
+import { formatElement } from '../../core/flow/element-value.ts'
+import { FIELDS, type Field } from '../../core/flow/fields.ts'
+import type { Row } from './rows.ts'
+import { NAMED_ELEMENTS, type WireElement, type WireRecord } from './wire.ts'
+
+/** One way in which a row and its record disagree. */
+export interface SourceFault {
+  readonly kind: 'invented' | 'lost' | 'differs'
+  readonly field: string
+  readonly ours: string
+  readonly sent: string
+}
+
+/** Fields of v9 and IPFIX records that options records may tell. */
+const LEARNED = new Set(['sampling_rate', 'sampling_source'])
+/** Values of the field `type` by version. */
+const TYPES: Readonly<Record<number, string>> = { 1: '5', 5: '2', 6: '6', 7: '7', 9: '3', 10: '4' }
+const MAX_EXACT = 2n ** 53n
+const MAX: Partial<Record<Field['type'], bigint>> = { u8: 255n, u16: 65535n, u32: 0xffffffffn, count: MAX_EXACT }
+
+/** A field that a record fills: its value as text, and the element that has it; absent where several do or none. */
+interface Filled {
+  readonly text: string
+  readonly element?: WireElement
+}
+
+/** Compare a row with the record it was made of. */
+export function checkSources(row: Row, record: WireRecord): SourceFault[] {
+  const used = new Set<WireElement>()
+  const sent = filledFields(record, used)
+  const faults: SourceFault[] = []
+  for (const [field, ours] of row.fields) {
+    const filled = sent.get(field)
+    if (filled === undefined) {
+      if (record.header.version < 9 || !LEARNED.has(field)) faults.push({ kind: 'invented', field, ours, sent: '' })
+    } else if (filled.text !== ours) faults.push({ kind: 'differs', field, ours, sent: filled.text })
+  }
+  for (const [field, { text }] of sent) {
+    if (!row.fields.has(field)) faults.push({ kind: 'lost', field, ours: '', sent: text })
+  }
+  if (record.header.version < 9) return faults
+  const rest = record.elements.filter((element) => !used.has(element) && !isNothing(element))
+  const [kept, wanted] = [row.extras, rest].map((list) => list.map(elementText).join(' '))
+  if (kept !== wanted) faults.push({ kind: 'differs', field: 'extras', ours: kept, sent: wanted })
+  return faults
+}
+
+/** Where flowkit put each element of a record: the field and its text, or the element's name and its value. */
+export function placesOf(row: Row, record: WireRecord): Map<WireElement, { readonly field: string, readonly text: string }> {
+  const places = new Map<WireElement, { field: string, text: string }>()
+  for (const [field, { element }] of filledFields(record, new Set())) {
+    const text = row.fields.get(field)
+    if (element && text !== undefined && !places.has(element)) places.set(element, { field, text })
+  }
+  const extras = [...row.extras]
+  for (const element of record.elements) {
+    const at = places.has(element) ? -1 : extras.findIndex(({ pen, id }) => pen === element.pen && id === element.id)
+    if (at < 0) continue
+    const [{ pen, id, bytes }] = extras.splice(at, 1)
+    const value = formatElement(findElement(pen, id)?.type, bytes, 0, bytes.length)
+    places.set(element, { field: elementName(pen, id), text: String(value) })
+  }
+  return places
+}
+
+/** Element and value, as `8=c0a80001`. */
+export function elementText({ pen, id, bytes }: WireElement): string {
+  return `${pen === 0 ? '' : `${pen}/`}${id}=${Buffer.from(bytes).toString('hex')}`
+}
+
+/** The fields that the elements of a record fill, best element first; `used` gets the elements. */
+function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, Filled> {
+  const fields = new Map(headerFields(record).map(([field, value]) => [field, { text: String(value) } as Filled]))
+  for (const field of FIELDS) {
+    const found = candidates(field, record)
+    if (field.type === 'addr') {
+      const v4 = found.find(({ bytes }) => bytes.length === 4)
+      const v6 = found.find(({ bytes }) => bytes.length === 16)
+      for (const element of [v4, v6]) if (element) used.add(element)
+      if (v6 && (!v4 || v6.bytes.some((byte) => byte !== 0))) fields.set(field.name, { text: formatIpv6(v6.bytes, 0), element: v6 })
+      else if (v4) fields.set(field.name, { text: formatIpv4(Number(number(v4.bytes))), element: v4 })
+    } else if (found.length > 0) {
+      const text = valueText(field, found[0], record)
+      if (text === undefined) continue
+      used.add(found[0])
+      fields.set(field.name, { text, element: found[0] })
+      if (NANOSECOND_IDS.has(found[0].id) && field.name.startsWith('flow_')) {
+        fields.set(`${field.name}_ns`, { text: String(ntp(found[0].bytes).nanos % 1000) })
+      }
+    }
+  }
+  if (fields.get('sampling_rate')?.element) fields.set('sampling_source', { text: '2' })
+  addLabels(record, fields)
+  addDuration(record, fields, used)
+  const family = fields.get('src_addr') ?? fields.get('dst_addr')
+  if (!fields.has('etype') && family) fields.set('etype', { text: family.text.includes(':') ? '34525' : '2048' })
+  return fields
+}
+
+/** What the header and the datagram say of a record, as far as the version has it. */
+function headerFields({ header, source, received }: WireRecord): [string, string | number][] {
+  const { version, domain, sampling } = header
+  const engine: [string, number][] = version === 5 || version === 6 ? [['engine_type', domain >> 8], ['engine_id', domain & 255]] : []
+  const clock: [string, number][] = [['export_secs', header.secs]]
+  if (version < 10) clock.push(['sys_uptime', header.uptime])
+  if (version < 9) clock.push(['export_nsecs', header.nsecs])
+  if (version > 1) clock.push(['sequence_num', header.sequence])
+  if (version > 8) clock.push(['observation_domain_id', domain])
+  if (version === 5 && (sampling & 0x3fff) > 0) {
+    clock.push(['sampling_rate', sampling & 0x3fff], ['sampling_source', 1])
+    if (sampling >> 14 > 0) clock.push(['sampling_algorithm', sampling >> 14])
+  }
+  return [['type', TYPES[version]], ['received', received], ['exporter_addr', source], ...engine, ...clock]
+}
+
+function candidates(field: Field, { elements, header }: WireRecord): WireElement[] {
+  const named = NAMED_ELEMENTS.indexOf(field.name as (typeof NAMED_ELEMENTS)[number])
+  const inRecord = elements.some(({ pen, id, bytes }) => pen === 0 && id === 160 && bytes.length === 8)
+  return [...named < 0 ? [] : [{ pen: -1, id: named }], ...field.elements].flatMap(({ pen, id }) => elements.filter((element) => {
+    if (element.pen !== pen || element.id !== id) return false
+    if (element.bytes.length === 0 && !element.variable) return false
+    if (pen === 0 && (id === 21 || id === 22) && header.uptime < 0 && !inRecord) return false
+    return !element.variable || field.type === 'text' || field.type === 'octets'
+  }))
+}
+
+function valueText({ type, name }: Field, { pen, id, bytes }: WireElement, record: WireRecord): string | undefined {
+  switch (type) {
+    case 'text': return Buffer.from(bytes).toString().replace(/\0+$/, '')
+    case 'octets': return Buffer.from(bytes).toString('hex')
+    case 'mac': return bytes.length === 6 ? formatMac(Number(number(bytes))) : undefined
+    case 'time': return timeText(pen === 29305 ? 0 : pen, id, bytes, record)
+  }
+  if (bytes.length > 8) return undefined
+  if (pen === 0 && (id === 32 || id === 139) && name.startsWith('icmp')) {
+    return bytes.length === 2 ? String(bytes[name === 'icmp_type' ? 0 : 1]) : undefined
+  }
+  if (pen === 0 && id >= 70 && id <= 79 && bytes.length === 3) return String(number(bytes) >> 4n)
+  const value = number(bytes)
+  const max = MAX[type] ?? value
+  return String(value > max ? max : value)
+}
+
+const SECOND_IDS = new Set([150, 151, 322])
+const MILLISECOND_IDS = new Set([152, 153, 258, 323])
+const NANOSECOND_IDS = new Set([156, 157, 325])
+
+function timeText(pen: number, id: number, bytes: Uint8Array, { header, elements }: WireRecord): string | undefined {
+  if (pen !== 0) return undefined
+  const value = number(bytes)
+  if (id === 21 || id === 22) {
+    const init = elements.find((element) => element.pen === 0 && element.id === 160 && element.bytes.length === 8)
+    const exported = BigInt(header.secs) * 1000000n + BigInt(Math.floor(Math.max(0, header.nsecs) / 1000))
+    const uptime = init ? BigInt(header.secs) * 1000n - number(init.bytes) : BigInt(header.uptime)
+    return bytes.length === 4 ? String(exported - BigInt.asIntN(32, uptime - value) * 1000n) : undefined
+  }
+  if (id === 158 || id === 159) return bytes.length === 4 ? String(BigInt(header.secs) * 1000000n - value) : undefined
+  const clamp = (micros: bigint): string => String(micros > MAX_EXACT ? MAX_EXACT : micros)
+  if (SECOND_IDS.has(id)) return clamp(value * 1000000n)
+  if (MILLISECOND_IDS.has(id)) return clamp(value * 1000n)
+  if (bytes.length !== 8) return undefined
+  const { seconds, nanos } = ntp(bytes)
+  const micros = NANOSECOND_IDS.has(id) ? Math.floor(nanos / 1000) : Math.min(999_999, Math.round(nanos / 1000))
+  return String(seconds * 1_000_000 + micros)
+}
+
+/** Seconds since 1970, in the era from 1970 to 2106, and nanoseconds of an NTP time; 0 where it is not set. */
+function ntp(bytes: Uint8Array): { seconds: number, nanos: number } {
+  const value = number(bytes)
+  if (value === 0n) return { seconds: 0, nanos: 0 }
+  const seconds = (Number(value >> 32n) - 2_208_988_800 + 2 ** 32) % 2 ** 32
+  return { seconds, nanos: Math.min(999_999_999, Number(((value & 0xffffffffn) * 2_000_000_000n + 2n ** 32n) >> 33n)) }
+}
+
+/** mpls_exp gathers what is below the labels. */
+function addLabels({ elements }: WireRecord, fields: Map<string, Filled>): void {
+  let sum = 0n
+  let any = false
+  for (let i = 0; i < 10; i++) {
+    const label = elements.find(({ pen, id, bytes }) => pen === 0 && id === 70 + i && bytes.length === 3)
+    if (!label) continue
+    any = true
+    sum += BigInt(label.bytes[2] & 15) << BigInt(i * 4)
+  }
+  if (any) fields.set('mpls_exp', { text: String(sum) })
+}
+
+/** The other end of a flow that tells its duration. */
+function addDuration({ elements }: WireRecord, fields: Map<string, Filled>, used: Set<WireElement>): void {
+  const duration = elements.find(({ pen, id, bytes }) => pen === 0 && (id === 161 || id === 162) && bytes.length === 4)
+  const [start, end] = [fields.get('flow_start'), fields.get('flow_end')]
+  if (!duration || !start === !end) return
+  const length = number(duration.bytes) * (duration.id === 161 ? 1000n : 1n)
+  if (!end) fields.set('flow_end', { text: String(BigInt(start!.text) + length), element: duration })
+  else fields.set('flow_start', { text: String(BigInt(end.text) - length), element: duration })
+  used.add(duration)
+}
+
+/** paddingOctets, and fields that the template gives no bytes. */
+function isNothing({ pen, id, bytes, variable }: WireElement): boolean {
+  return (pen === 0 && id === 210) || (bytes.length === 0 && !variable)
+}
+
+/** The unsigned number that `bytes` are. */
+export function number(bytes: Uint8Array): bigint {
+  return bytes.reduce((value, byte) => value << 8n | BigInt(byte), 0n)
+}
