@@ -1,4 +1,5 @@
 import type { Filter } from '../core/filter/filter.ts'
+import type { NameSet } from '../core/flow/labels.ts'
 import type { Fault, FlowDecoder, FlowEncoder, FlowReader, FlowWriter } from '../core/flow/stream.ts'
 
 /** What a reader is asked for, so that it can leave out the rest. */
@@ -21,6 +22,14 @@ export interface WriteRequest {
   readonly fields?: readonly number[]
   /** Whether elements without a column are written too. */
   readonly extras?: boolean
+  /** What fields are called, in formats that name them. */
+  readonly names?: NameSet
+  /** Times in UTC where the format would use the local zone. */
+  readonly utc?: boolean
+  /** IPv6 addresses in full where the format would shorten them. */
+  readonly ipv6Full?: boolean
+  /** Neither header nor summary around the lines of a text format. */
+  readonly quiet?: boolean
 }
 
 /**

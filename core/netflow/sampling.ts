@@ -7,6 +7,8 @@ import type { Wanted } from './plan.ts'
 /** Samplers remembered per observation domain; more are not known to exist, only to be sent by the hostile. */
 const MAX_SAMPLERS = 4096
 
+const RANDOM_N_OF_N = 3 // of the IANA registry "IPFIX PSAMP parameters"
+
 /** One sampler: a packet in `rate` is observed. */
 export interface Sampler {
   readonly rate: number
@@ -31,7 +33,8 @@ export function newSampling(): Sampling {
  * Learn from the values of one options record, by IANA element.
  *
  * The rate is IE 34 or 50 (one in N), 305 and 306 (N observed, then M skipped: RFC 5477 §8.2), or
- * 309 and 310 (size and population). Records without a rate teach nothing.
+ * 309 and 310 (size and population), which hold of the two where the selectorAlgorithm (304) is random n-out-of-N.
+ * Records without a rate teach nothing.
  */
 export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, number>): void {
   const interval = values.get(305) ?? 0
@@ -39,8 +42,8 @@ export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, nu
   const size = values.get(309) ?? 0
   const population = values.get(310) ?? 0
   let rate = values.get(34) ?? values.get(50) ?? 0
-  if (interval > 0) rate = space === undefined ? interval : (interval + space) / interval
-  else if (size > 0 && population > 0) rate = population / size
+  if (size > 0 && population > 0 && (interval === 0 || values.get(304) === RANDOM_N_OF_N)) rate = population / size
+  else if (interval > 0) rate = space === undefined ? interval : (interval + space) / interval
   rate = Math.round(rate)
   if (rate < 1) return
   const sampler = { rate: Math.min(rate, 0xffffffff), algorithm: values.get(35) ?? values.get(49) ?? 0 }

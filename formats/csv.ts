@@ -1,0 +1,51 @@
+import { CORE_FIELDS } from '../core/flow/sql.ts'
+import type { Field } from '../core/flow/fields.ts'
+import { fieldLabel, printedFields } from '../core/flow/labels.ts'
+import type { Shape } from '../core/flow/shape.ts'
+import type { FlowEncoder } from '../core/flow/stream.ts'
+import type { FlowFormat, WriteRequest } from './format.ts'
+import { RowWriter, type Cell, type Layout } from './render.ts'
+
+/**
+ * Comma-separated values (RFC 4180, lines ending in LF): a header, then a line a flow.
+ *
+ * The columns are fixed from the start, the fields asked for or else the archive's core set, so that flows of
+ * every kind fit; elements without a column are, if wanted, one JSON object in a last column `extras`.
+ * An absent value is empty, an empty text is `""`.
+ */
+export const csv: FlowFormat = {
+  name: 'csv',
+  summary: 'Comma-separated values with a header',
+  extensions: ['.csv'],
+  encoder,
+}
+
+function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): FlowEncoder {
+  const columns = fields ? printedFields(fields) : CORE_FIELDS
+  const labels = columns.map((field) => fieldLabel(field, names))
+  const header = `${[...labels, ...extras ? ['extras'] : []].join()}\n`
+  const rows = new RowWriter({ json: false, extras, end: '\n', layout: (shape) => layoutOf(columns, shape) })
+  let started = false
+  function head(): number {
+    if (started) return 0
+    started = true
+    return rows.text(header, 0)
+  }
+  return {
+    encode: (batch) => rows.take(rows.rows(batch, head())),
+    finish: () => rows.take(head()),
+  }
+}
+
+/** Absent cells are commas in the literal of the next one, or in the tail. */
+function layoutOf(columns: readonly Field[], { mask }: Shape): Layout {
+  const cells: Cell[] = []
+  let before = ''
+  for (const [i, field] of columns.entries()) {
+    if (i > 0) before += ','
+    if (mask[field.id] === 0) continue
+    cells.push({ field, before })
+    before = ''
+  }
+  return { cells, tail: before, taken: [] }
+}

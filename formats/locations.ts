@@ -1,0 +1,151 @@
+import { createReadStream } from 'node:fs'
+import { glob, open, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isArchive } from '../core/archive/places.ts'
+import { filterFlows } from '../core/filter/filter.ts'
+import { overlaps } from '../core/filter/window.ts'
+import { FlowkitError } from '../core/flow/errors.ts'
+import { readFlows, type Fault, type FlowReader } from '../core/flow/stream.ts'
+import type { FlowFormat, ReadRequest } from './format.ts'
+import { FORMATS } from './index.ts'
+
+/** Bytes of a file that formats are told by. */
+const HEAD_SIZE = 4096
+/** Least score that is taken for an answer. */
+const MIN_SCORE = 50
+
+/** One thing to read. */
+export interface Input {
+  /** As the user named it, or the file found there. */
+  readonly name: string
+  readonly format: FlowFormat
+  /** Its flows; everything in `request` is applied. */
+  open(request: ReadRequest): FlowReader
+}
+
+/** A fault and the input it is in. */
+export interface InputFault extends Fault {
+  readonly input: string
+}
+
+/**
+ * The inputs that words of the command line name: files, folders (an archive, or every flow file below in name
+ * order), globs, `-` for standard input.
+ *
+ * @param formatName the format to take them for, instead of looking at their first bytes
+ * @throws FlowkitError or a system error when one cannot be opened or its format cannot be told
+ */
+export async function findInputs(words: readonly string[], formatName: string | undefined, stdin: AsyncIterable<Uint8Array>): Promise<Input[]> {
+  const forced = formatName === undefined ? undefined : findFormat(formatName)
+  const inputs: Input[] = []
+  for (const word of words) {
+    if (word === '-') inputs.push(await inputOfStream(stdin, forced))
+    else for (const path of await expand(word, forced)) inputs.push(await inputOfPath(path, forced))
+  }
+  return inputs
+}
+
+/**
+ * The format called `name`.
+ *
+ * @throws FlowkitError ERR_OPTION listing the formats
+ */
+export function findFormat(name: string): FlowFormat {
+  const format = FORMATS.find((each) => each.name === name)
+  if (format) return format
+  throw new FlowkitError('ERR_OPTION', `Cannot find format "${name}": known are ${FORMATS.map((each) => each.name).join(', ')}`)
+}
+
+/**
+ * Read several inputs one after the other.
+ *
+ * An input that breaks off is a fault like a damaged record: what came before it stands, the next ones follow.
+ */
+export async function* readInputs(
+  inputs: readonly Input[], request: Omit<ReadRequest, 'onFault'>, onFault: (fault: InputFault) => void,
+): FlowReader {
+  for (const input of inputs) {
+    const report = (fault: Fault) => onFault({ ...fault, input: input.name })
+    try {
+      yield* input.open({ ...request, onFault: report })
+    } catch (error) {
+      if (!(error instanceof FlowkitError)) throw error
+      report({ code: error.code, reason: error.message })
+    }
+  }
+}
+
+async function expand(word: string, forced: FlowFormat | undefined): Promise<string[]> {
+  const info = await stat(word).catch((error: NodeJS.ErrnoException) => error)
+  if (!(info instanceof Error)) {
+    if (!info.isDirectory() || forced?.open || await isArchive(word)) return [word]
+    const entries = await readdir(word, { recursive: true, withFileTypes: true })
+    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)).sort()
+    if (files.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot read "${word}": the folder holds no files`)
+    return files
+  }
+  if (info.code !== 'ENOENT' || !/[*?[{]/.test(word)) throw info
+  const matches = (await Array.fromAsync(glob(word))).sort()
+  if (matches.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot open "${word}": nothing matches`)
+  return matches
+}
+
+async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
+  const format = forced ?? await formatOfPath(path)
+  if (format.open) return { name: path, format, open: (request) => format.open!(path, request) }
+  return { name: path, format, open: (request) => openStream(format, createReadStream(path, { highWaterMark: 1 << 20 }), request) }
+}
+
+async function inputOfStream(stdin: AsyncIterable<Uint8Array>, forced: FlowFormat | undefined): Promise<Input> {
+  const name = 'standard input'
+  const chunks = stdin[Symbol.asyncIterator]()
+  const held: Uint8Array[] = []
+  let size = 0
+  while (size < HEAD_SIZE) {
+    const { value, done } = await chunks.next()
+    if (done) break
+    held.push(value)
+    size += value.length
+  }
+  const format = forced ?? formatOfHead(Buffer.concat(held).subarray(0, HEAD_SIZE), name)
+  return { name, format, open: (request) => openStream(format, resume(held, chunks), request) }
+}
+
+async function* resume(held: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncIterable<Uint8Array> {
+  yield* held
+  for (let step = await rest.next(); !step.done; step = await rest.next()) yield step.value
+}
+
+function openStream(format: FlowFormat, source: AsyncIterable<Uint8Array>, request: ReadRequest): FlowReader {
+  if (!format.decoder) {
+    const why = format.open ? 'it needs a file' : 'it is for output only'
+    throw new FlowkitError('ERR_OPTION', `Cannot read format ${format.name} here: ${why}`)
+  }
+  let reader = readFlows(source, format.decoder(request))
+  const { since, until, filter } = request
+  if (since !== undefined || until !== undefined) reader = filterFlows(reader, overlaps(since, until))
+  return filter ? filterFlows(reader, filter) : reader
+}
+
+async function formatOfPath(path: string): Promise<FlowFormat> {
+  if ((await stat(path)).isDirectory()) return findFormat('archive')
+  await using file = await open(path)
+  const head = new Uint8Array(HEAD_SIZE)
+  const { bytesRead } = await file.read(head, 0, HEAD_SIZE, 0)
+  return formatOfHead(head.subarray(0, bytesRead), path)
+}
+
+function formatOfHead(head: Uint8Array, name: string): FlowFormat {
+  if (head.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot read "${name}": it is empty`)
+  let best: FlowFormat | undefined
+  let score = MIN_SCORE - 1
+  for (const format of FORMATS) {
+    const own = format.probe?.(head) ?? 0
+    if (own > score) {
+      best = format
+      score = own
+    }
+  }
+  if (best) return best
+  throw new FlowkitError('ERR_UNSUPPORTED', `Cannot tell the format of "${name}": name it with --from-format`)
+}
