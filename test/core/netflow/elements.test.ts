@@ -189,7 +189,7 @@ test('64-bit identifiers are exact', () => {
 
 test('text of fixed length loses its padding; octets keep theirs', () => {
   assert.deepEqual(decode(10, [[82, 16], text('Gi0/1', 16)], [[96, 4], text('http')], [[95, 4], hex('0d000000')],
-    [[147, 6], text('büro')]), {
+    [[147, 6], text('büro', 6)]), {
     in_if_name: 'Gi0/1', application_name: 'http', application_id: '0d000000', ssid: 'büro',
   })
   assert.deepEqual(decode(10, [[82, 4], new Uint8Array(4)]), { in_if_name: '' })
