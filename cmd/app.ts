@@ -3,6 +3,12 @@ import { findCommand, runWords } from './run.ts'
 
 /** The commands, in the order of the overview. Each is loaded when it is called for. */
 const COMMANDS: CommandTable = {
+  collect: async () => (await import('./collect.ts')).collect,
+  read: async () => (await import('./read.ts')).read,
+  analyze: async () => (await import('./analyze.ts')).analyze,
+  formats: async () => (await import('./formats.ts')).formats,
+  fields: async () => (await import('./fields.ts')).fields,
+  filter: async () => (await import('./filter.ts')).filter,
   completion: async () => (await import('./completion.ts')).completionCommand(COMMANDS),
   help: async () => (await import('./help.ts')).helpCommand(COMMANDS, (name) => findCommand(COMMANDS, name)),
 }

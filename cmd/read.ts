@@ -31,7 +31,7 @@ export const read: Command = defineCommand({
   options: Type.Object({
     output: Type.Optional(Type.String({
       short: 'o', title: 'NAME', examples: OUTPUTS,
-      description: `Format: ${OUTPUTS.join(', ')} (default: table on a terminal, json elsewhere)`,
+      description: 'Format (default: table on a terminal, json elsewhere)',
     })),
     fields: Type.Optional(Type.Array(Type.String({ title: 'FIELD' }), {
       description: 'Fields to print: names, core, or all with elements that have no column (json default: all that are present)',
