@@ -14,7 +14,7 @@ function say(text: string): void {
 }
 
 async function show(args: readonly string[]): Promise<void> {
-  say(`\n$ ${name} ${args.map((arg) => /[^\w./:=-]/.test(arg) ? `'${arg}'` : arg).join(' ')}`)
+  say(`\n$ ${name} ${args.map((arg) => /[^\w.,/:=-]/.test(arg) ? `'${arg}'` : arg).join(' ')}`)
   const { code, stdout, stderr } = await runFlowkit(args)
   process.stdout.write(stdout + stderr)
   if (code !== 0) throw new Error(`${name} ${args[0]} ended with ${code}`)

@@ -1,4 +1,5 @@
 import { isIPv4 } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { parseIpv4, parseIpv6 } from '../flow/address.ts'
 import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
@@ -41,12 +42,15 @@ export interface Collector {
   readonly counters: CollectorCounters
   /** Hand all flows decoded so far to the writer. */
   flush(): Promise<void>
-  /** Stop listening and hand over what is left. The writer stays open. */
+  /** Take what the sockets still hold, stop listening and hand over what is left. The writer stays open. */
   stop(): Promise<void>
 }
 
 /** Batches that may wait for the writer: beyond, datagrams are refused, so that memory stays bounded. */
 const MAX_QUEUED = 64
+/** How long nothing must come for a socket to count as empty, in ms, and how often that is tried. */
+const DRAIN_PAUSE = 20
+const DRAIN_ROUNDS = 50
 /** A batch that is not full waits at most this long, in ms. */
 const FLUSH_EVERY = 1000
 
@@ -126,6 +130,11 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     listeners, decoder, counters, flush,
     async stop() {
       clearInterval(timer)
+      // what was sent before the end belongs to it: sockets are empty once nothing comes for a moment
+      for (let seen = -1, rounds = 0; seen !== counters.datagrams && rounds < DRAIN_ROUNDS; rounds++) {
+        seen = counters.datagrams
+        await delay(DRAIN_PAUSE)
+      }
       await Promise.all(listeners.map((listener) => listener.close()))
       await flush()
     },

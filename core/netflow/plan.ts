@@ -154,17 +154,23 @@ function offsetsOf(layout: readonly LayoutField[]): number[] {
   return layout.map(({ length }) => (at += length) - length)
 }
 
-/** Which field of the layout fills which columns: the best element by rank, the first of equals. */
+/**
+ * Which field of the layout fills which columns: the best element by rank, the first of equals.
+ *
+ * A record with two IP protocols tells of a packet in a packet, the outer first: its addresses are the first ones.
+ */
 function choose(layout: readonly LayoutField[], canTellUptime: boolean): { index: number, field: Field }[] {
+  const nested = layout.filter(({ pen, id }) => pen === 0 && id === 4).length > 1
   const best = new Map<string, { index: number, field: Field, rank: number }>()
   for (const [index, { pen, id, length }] of layout.entries()) {
     if (length === 0) continue
     if (pen === 0 && (id === 21 || id === 22) && !canTellUptime) continue
     for (const { field, rank } of pen === COLUMN_PEN ? [{ field: FIELDS[id], rank: 0 }] : FILLS.get(elementKey(pen, id)) ?? []) {
+      const address = field.type === 'addr'
       // an address may come as IPv4 and IPv6 in one record: each has a place of its own
-      const slot = field.type === 'addr' ? `${field.id}/${length}` : `${field.id}`
+      const slot = address && !nested ? `${field.id}/${length}` : `${field.id}`
       const rival = best.get(slot)
-      if (!rival || rank < rival.rank) best.set(slot, { index, field, rank })
+      if (!rival || (rank < rival.rank && !(address && nested))) best.set(slot, { index, field, rank })
     }
   }
   return [...best.values()]

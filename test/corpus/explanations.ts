@@ -237,6 +237,39 @@ export const EXPLANATIONS: readonly Explanation[] = [
     applies: (reading) => reading.field === 'etype' && reading.theirs === '0' && !has(reading, 256),
   },
   {
+    id: 'pmacct-seconds', peers: ['pmacct'],
+    reason: 'pmacct counts v9 uptimes back in whole seconds.',
+    applies: (reading) => isTime(reading) && reading.sent?.header.version === 9
+      && Math.abs(Number(reading.theirs) - Number(reading.ours)) < 1e6,
+  },
+  {
+    id: 'pmacct-export-time', peers: ['pmacct'],
+    reason: 'pmacct writes the export time where IPFIX has uptimes.',
+    applies: (reading) => isTime(reading) && reading.theirs === `${reading.sent?.header.secs}000000`,
+  },
+  {
+    id: 'pmacct-scaled', peers: ['pmacct'],
+    reason: 'pmacct multiplies the counters by the sampling rate; flowkit keeps them as exported, with the rate beside.',
+    applies: (reading) => ['bytes', 'packets'].includes(reading.field)
+      && Number(reading.theirs) === Number(reading.ours) * Number(own(reading, 'sampling_rate')),
+  },
+  {
+    id: 'pmacct-configured-rate', peers: ['pmacct'],
+    reason: 'The test configures a sampling rate of 1000 for the exporter.',
+    applies: ({ field, golden, ours, theirs }) => ['bytes', 'packets'].includes(field)
+      && golden.endsWith('reload/output-flow-01.json') && Number(theirs) === Number(ours) * 1000,
+  },
+  {
+    id: 'pmacct-bgp-masks', peers: ['pmacct'],
+    reason: 'The test takes prefix lengths from BGP or BMP and not from the flows.',
+    applies: ({ field, golden }) => /^(src|dst)_mask$/.test(field) && /\/(401|402|500)-[^/]*B[GM]P/.test(golden),
+  },
+  {
+    id: 'wire:interface-names', peers: ['pmacct'],
+    reason: 'Options told the names of interfaces, which flowkit does not learn yet.',
+    applies: ({ field, ours }) => /_if_name$/.test(field) && ours === '',
+  },
+  {
     id: 'flow-tools-v6', peers: ['flow-tools'],
     reason: 'flow-capture does not keep the last three fields of v6, which flow-send has sent.',
     applies: ({ field, theirs, sent }) => sent?.header.version === 6

@@ -80,8 +80,11 @@ function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, F
   for (const field of FIELDS) {
     const found = candidates(field, record)
     if (field.type === 'addr') {
-      const v4 = found.find(({ bytes }) => bytes.length === 4)
-      const v6 = found.find(({ bytes }) => bytes.length === 16)
+      // the inner packet's addresses, behind those of the outer, are extras
+      const nested = record.elements.filter(({ pen, id }) => pen === 0 && id === 4).length > 1
+      const usable = nested ? record.elements.filter((one) => found.includes(one)).slice(0, 1) : found
+      const v4 = usable.find(({ bytes }) => bytes.length === 4)
+      const v6 = usable.find(({ bytes }) => bytes.length === 16)
       for (const element of [v4, v6]) if (element) used.add(element)
       if (v6 && (!v4 || v6.bytes.some((byte) => byte !== 0))) fields.set(field.name, { text: formatIpv6(v6.bytes, 0), element: v6 })
       else if (v4) fields.set(field.name, { text: formatIpv4(Number(number(v4.bytes))), element: v4 })
