@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { defaultArchive } from '../core/archive/places.ts'
-import { openArchiveWriter } from '../core/archive/writer.ts'
+import { openArchiveWriter, type ArchiveWriter } from '../core/archive/writer.ts'
 import { startCollector, type Collector } from '../core/collector/collector.ts'
 import { ledgerOf, type LedgerRow } from '../core/collector/ledger.ts'
 import { compileFilter, parseFilter } from '../core/filter/filter.ts'
@@ -55,7 +55,7 @@ ledger, a line for each exporter. The protocol is told from each datagram, on ev
     const smallest = Math.min(...collector.listeners.map((listener) => listener.receiveBuffer))
     if (smallest < options.receiveBuffer) io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
     await untilAborted(io, options.rotate, {
-      rotate: () => void collector.flush().then(() => writer.rotate()).catch((error: unknown) => io.talk.error(explain(error, '').message)),
+      rotate: () => void rotate(collector, writer, io),
       report: () => io.talk.info(`ledger\n${ledgerText(collector)}`),
     })
     await collector.stop()
@@ -67,6 +67,16 @@ ledger, a line for each exporter. The protocol is told from each datagram, on ev
     return lost + refused > 0 ? 3 : 0
   },
 })
+
+/** Finish the archive files begun. A failure is said, and the next ones tried all the same. */
+async function rotate(collector: Collector, writer: ArchiveWriter, io: Io): Promise<void> {
+  try {
+    await collector.flush()
+    for (const { path, rows } of await writer.rotate()) io.talk.debug(`${rows} flows written to ${path}`)
+  } catch (error) {
+    io.talk.error(explain(error, '').message)
+  }
+}
 
 /** Wait for the end signal; rotate on time and on SIGUSR1, report on SIGUSR2. */
 function untilAborted(io: Io, every: number, actions: { rotate(): void, report(): void }): Promise<void> {

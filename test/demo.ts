@@ -3,10 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { replayCapture } from './support/replay.ts'
-import { FLOWKIT, runFlowkit, startCollect } from './support/run.ts'
+import { EXECUTABLE, flowkit, startCollect } from './support/flowkit.ts'
 
 const CAPTURE = 'test/fixtures/netflow/demo.pcap'
-const name = relative('.', FLOWKIT)
+const name = relative('.', EXECUTABLE ?? 'dist/flowkit')
 const archive = await mkdtemp(join(tmpdir(), 'flowkit-demo-'))
 
 function say(text: string): void {
@@ -15,18 +15,18 @@ function say(text: string): void {
 
 async function show(args: readonly string[]): Promise<void> {
   say(`\n$ ${name} ${args.map((arg) => /[^\w.,/:=-]/.test(arg) ? `'${arg}'` : arg).join(' ')}`)
-  const { code, stdout, stderr } = await runFlowkit(args)
+  const { exitCode, stdout, stderr } = await flowkit(args, { TZ: 'UTC' })
   process.stdout.write(stdout + stderr)
-  if (code !== 0) throw new Error(`${name} ${args[0]} ended with ${code}`)
+  if (exitCode !== 0) throw new Error(`${name} ${args[0]} ended with ${exitCode}`)
 }
 
 const collector = await startCollect(archive)
 say(`$ ${name} collect --listen 127.0.0.1:${collector.port} --to ${archive} &`)
 const sent = await replayCapture(CAPTURE, collector.port)
 say(`${sent} datagrams of ${CAPTURE} sent to it`)
-const { code, stderr } = await collector.stop()
+const { exitCode, stderr } = await collector.stop()
 process.stdout.write(stderr)
-if (code !== 0) throw new Error(`${name} collect ended with ${code}`)
+if (exitCode !== 0) throw new Error(`${name} collect ended with ${exitCode}`)
 
 await show(['analyze', 'top', '--by', 'src_addr', '--sum', 'bytes,packets,flows', '-n', '5', archive])
 await show(['read', archive, '-n', '3', '-o', 'json'])

@@ -3,7 +3,7 @@ import { FlowkitError } from '../flow/errors.ts'
 import { FLOW_TYPE } from '../flow/names.ts'
 import { domainOf, exporterOf, newExporters, type Exporter, type Exporters } from './exporters.ts'
 import { decodeFixed, fixedVersion, type FixedPlans } from './fixed.ts'
-import { headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
+import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
 import type { Wanted } from './plan.ts'
 import { decodeSets } from './sets.ts'
 import { track } from './sequence.ts'
@@ -125,7 +125,7 @@ function decodeFixedDatagram(
   header.sysUptime = view.getUint32(start + 4)
   header.exportSecs = view.getUint32(start + 8)
   header.exportNsecs = view.getUint32(start + 12)
-  header.exportMicros = header.exportSecs * 1e6 + Math.floor(header.exportNsecs / 1000)
+  header.exportMicros = exportMicros(header.exportSecs, header.exportNsecs)
   header.sequence = version === 1 ? 0 : view.getUint32(start + 16)
   const hasEngine = version !== 1 && version !== 7
   header.engineType = hasEngine ? view.getUint8(start + 20) : 0

@@ -1,6 +1,7 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { FIELDS, ID } from '../flow/fields.ts'
 import type { Shape } from '../flow/shape.ts'
+import { exportMicros } from './message.ts'
 import type { Clock } from './steps.ts'
 import type { Narrowed } from './write-steps.ts'
 
@@ -90,7 +91,7 @@ export function exportClock(wholeSeconds: boolean = false): { of(batch: FlowBatc
           clock.sysUptime -= Math.floor(clock.exportNsecs / 1e6)
           clock.exportNsecs = 0
         }
-        clock.exportMicros = clock.exportSecs * 1e6 + Math.floor(clock.exportNsecs / 1000)
+        clock.exportMicros = exportMicros(clock.exportSecs, clock.exportNsecs)
         return clock
       }
       // a whole number of milliseconds from the first row's start, so that uptimes give exact times back

@@ -106,6 +106,11 @@ function fillAddress(column: AddressColumn, { family, v4, v6 }: MessageHeader, r
   for (; row < end; row++) for (let i = 0; i < 16; i++) storage[row * 16 + i] = v6[i]
 }
 
+/** Export time of v1 to v8 in whole milliseconds, since the uptimes that are counted back from it are such. */
+export function exportMicros(secs: number, nsecs: number): number {
+  return secs * 1e6 + Math.floor(nsecs / 1e6) * 1000
+}
+
 /** The shape of rows of a plan with the header's fields, and with sampling where it is known. */
 export function rowShape(plan: Shape, header: readonly number[], sampling: readonly number[]): Shape {
   return makeShape([...plan.fields, ...header, ...sampling], plan.timeDigits, plan.extras)

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { test } from 'node:test'
-import { flowkit } from './flowkit.ts'
+import { flowkit } from '../support/flowkit.ts'
 
 const hasBash = spawnSync('bash', ['-c', ':']).status === 0
 const hasZsh = spawnSync('zsh', ['-c', ':']).status === 0

@@ -3,7 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { test } from 'node:test'
-import { finished } from './flowkit.ts'
+import { finished } from '../support/flowkit.ts'
 
 /** Start a process whose only command does `body`, with `io`, `args` and `options` in scope. */
 function start(body: string, args: readonly string[] = [], stdout: 'pipe' | number = 'pipe'): ChildProcess {
