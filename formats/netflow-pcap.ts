@@ -3,7 +3,7 @@ import { FlowkitError } from '../core/flow/errors.ts'
 import { fieldMask } from '../core/flow/fields.ts'
 import type { FlowDecoder } from '../core/flow/stream.ts'
 import { datagramDecoder } from '../core/netflow/datagram.ts'
-import { EXPORT_PORTS, isExportDatagram } from '../core/netflow/detect.ts'
+import { isExportDatagram } from '../core/netflow/detect.ts'
 import type { Datagram } from '../core/netflow/message.ts'
 import { isCapture } from '../core/pcap/capture.ts'
 import { DatagramReader } from '../core/pcap/datagrams.ts'
@@ -37,7 +37,7 @@ function decoder(request: ReadRequest): FlowDecoder {
           datagram.bytes = reader.bytes
           datagram.view = new DataView(reader.bytes.buffer, reader.bytes.byteOffset, reader.bytes.byteLength)
         }
-        if (!EXPORT_PORTS.has(reader.dstPort) && !isExportDatagram(datagram.view, start, end)) continue
+        if (!isExportDatagram(datagram.view, start, end, reader.dstPort)) continue
         found = true
         datagram.start = start
         datagram.end = end

@@ -51,6 +51,7 @@ export async function* readFlows(
   source: AsyncIterable<Uint8Array>, decoder: FlowDecoder, batch: FlowBatch = new FlowBatch(),
 ): FlowReader {
   let rest: Uint8Array = new Uint8Array(0)
+  let offset = 0 // of rest in the input
   for await (const chunk of source) {
     const bytes = rest.length === 0 ? chunk : concat(rest, chunk)
     let at = 0
@@ -66,6 +67,7 @@ export async function* readFlows(
       batch.clear()
     }
     rest = bytes.subarray(at)
+    offset += at
   }
   let failure: unknown
   try {
@@ -74,10 +76,10 @@ export async function* readFlows(
     failure = error
   }
   if (batch.length > 0) yield batch
-  if (failure !== undefined) throw failure
   if (rest.length > 0) {
-    throw new FlowkitError('ERR_TRUNCATED', `Cannot read last record: the input ends ${rest.length} bytes into it`)
+    throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: the input ends ${rest.length} bytes into it`)
   }
+  if (failure !== undefined) throw failure
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {

@@ -1,17 +1,24 @@
 import { fixedVersion, recordSize } from './fixed.ts'
 
-/** UDP ports that exporters send to by custom: what comes there is taken for export data, damaged or not. */
-export const EXPORT_PORTS: ReadonlySet<number> = new Set([2055, 2056, 4432, 4739, 6343, 9555, 9991, 9995, 9996])
+/** UDP ports that exporters send to by custom: there the version alone tells export data, damaged or not. */
+const EXPORT_PORTS: ReadonlySet<number> = new Set([2055, 2056, 4432, 4739, 6343, 9555, 9991, 9995, 9996])
 
 const SFLOW_V5 = 5
 
+/** NetFlow versions and IPFIX; sFlow's 32-bit version begins with 0. */
+const VERSIONS: ReadonlySet<number> = new Set([1, 5, 6, 7, 8, 9, 10])
+
 /**
- * Whether a UDP payload on any port is an export datagram: its lengths must agree with its header's.
+ * Whether a UDP payload sent to `port` is an export datagram.
  *
- * Stricter than decoding, so that ordinary traffic is not taken for NetFlow.
+ * On ports other than the usual ones its lengths must agree with its header's, which is stricter than decoding, so
+ * that ordinary traffic is not taken for NetFlow.
  */
-export function isExportDatagram(view: DataView, start: number, end: number): boolean {
+export function isExportDatagram(view: DataView, start: number, end: number, port: number): boolean {
   const length = end - start
+  if (EXPORT_PORTS.has(port)) {
+    return length >= 4 && (VERSIONS.has(view.getUint16(start)) || view.getUint32(start) === SFLOW_V5)
+  }
   if (length < 16) return false
   const version = view.getUint16(start)
   const second = view.getUint16(start + 2)

@@ -1,0 +1,148 @@
+import { archiveFiles } from '../archive/reader.ts'
+import { EXTRA_COLUMN } from '../duck/columns.ts'
+import { duckError, identifier, openDuck, quote, type Duck, type DuckSettings } from '../duck/duck.ts'
+import { MACROS } from '../duck/macros.ts'
+import { spoolFlows } from '../duck/spool.ts'
+import { relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
+import { decodeChunk, isDecodable, type SqlValue } from '../duck/values.ts'
+import { FlowkitError } from '../flow/errors.ts'
+import { FIELDS } from '../flow/fields.ts'
+import { CORE_FIELDS } from '../flow/sql.ts'
+import type { Fault, FlowReader } from '../flow/stream.ts'
+
+/** How to run a query. */
+export interface SqlOptions {
+  readonly settings?: DuckSettings
+  /** Stops the query when aborted. */
+  readonly signal?: AbortSignal
+  /** Told of each file that cannot be read; the others are. */
+  onFault(fault: Fault): void
+}
+
+/** The result of a query: read the rows, then close. */
+export interface SqlResult {
+  /** Names, and DuckDB's names of types. */
+  readonly columns: readonly { readonly name: string, readonly type: string }[]
+  /** The rows, up to 2048 at a time. @throws FlowkitError when the query fails on the way */
+  readonly rows: AsyncGenerator<SqlValue[][]>
+  close(): Promise<void>
+}
+
+/**
+ * Run a user's query over an archive, or Parquet files: one SELECT over the view `flows`.
+ *
+ * The view has the columns of all files and the core fields; addresses are `src_addr` as text and `src_addr_hi`,
+ * `src_addr_lo` as numbers, MAC addresses are text. The macros `addr`, `cidr` and `mac` are there. The query can
+ * read these files and nothing else, and write nothing.
+ *
+ * @throws FlowkitError ERR_SYNTAX if it is not one SELECT that DuckDB takes
+ */
+export async function runSql(paths: string | readonly string[], query: string, options: SqlOptions): Promise<SqlResult> {
+  const files = await archiveFiles(paths)
+  const duck = await openDuck(options.settings)
+  try {
+    await duck.run(MACROS)
+    const survey = await surveyFiles(duck, files, {}, ({ error }) => {
+      options.onFault({ code: error instanceof FlowkitError ? error.code : 'ERR_INPUT', reason: error.message })
+    })
+    await duck.run(viewSql(survey))
+    await lock(duck, survey)
+    return await start(duck, query, options.signal)
+  } catch (error) {
+    await duck.close()
+    throw error instanceof FlowkitError ? error : duckError(error, 'query the archive')
+  }
+}
+
+/** The same over all flows of a reader. */
+export async function runSqlOnFlows(reader: FlowReader, query: string, options: SqlOptions): Promise<SqlResult> {
+  const spool = await spoolFlows(reader, CORE_FIELDS)
+  try {
+    const result = await runSql(spool.paths, query, options)
+    return { ...result, close: () => result.close().finally(spool.remove) }
+  } catch (error) {
+    await spool.remove()
+    throw error
+  }
+}
+
+function viewSql(survey: Survey): string {
+  const present = new Set([...CORE_FIELDS, ...survey.fields])
+  const fields = FIELDS.filter((field) => present.has(field))
+  const columns = fields.flatMap(({ name, type }) => {
+    if (type === 'addr') return [`addr(${name}_hi, ${name}_lo) AS ${name}`, `${name}_hi`, `${name}_lo`]
+    return type === 'mac' ? [`mac(${name}) AS ${name}`] : [identifier(name)]
+  })
+  if (survey.extras) columns.push(`${EXTRA_COLUMN}::JSON AS ${EXTRA_COLUMN}`)
+  const empty: Survey = { ...survey, sources: [{ paths: [] }] }
+  const relation = relationSql(survey, fields, survey.extras) ?? relationSql(empty, fields, false)
+  return `CREATE VIEW flows AS SELECT ${columns.join(', ')} FROM (${relation})`
+}
+
+/** Leave the query nothing but the files. DuckDB checks each access, whatever function asks for it. */
+async function lock(duck: Duck, { sources }: Survey): Promise<void> {
+  const paths = sources.flatMap((source) => source.paths)
+  await duck.run(`SET allowed_paths = [${paths.map(quote).join(', ')}]`)
+  await duck.run('SET enable_external_access = false')
+  await duck.run('SET lock_configuration = true')
+}
+
+async function start(duck: Duck, query: string, signal: AbortSignal | undefined): Promise<SqlResult> {
+  const { api, connection } = duck
+  const stop = () => api.interrupt(connection)
+  signal?.throwIfAborted()
+  signal?.addEventListener('abort', stop)
+  const columns = await check(duck, query)
+  // types that have no simple value are shown as DuckDB writes them
+  const shown = columns.map(({ simple }, i) => simple ? `#${i + 1}` : `#${i + 1}::VARCHAR`)
+  const names = columns.map(({ name }, i) => `${shown[i]} AS ${identifier(name)}`)
+  const sql = `SELECT ${names.join(', ')} FROM query(${quote(query)})`
+
+  async function* rows(): AsyncGenerator<SqlValue[][]> {
+    try {
+      for await (const chunk of duck.stream(sql)) yield decodeChunk(api, chunk)
+    } catch (error) {
+      signal?.throwIfAborted()
+      throw syntaxError(error)
+    }
+  }
+  return {
+    columns: columns.map(({ name, type }) => ({ name, type })),
+    rows: rows(),
+    close: () => {
+      signal?.removeEventListener('abort', stop)
+      return duck.close()
+    },
+  }
+}
+
+/** Make sure that a query is one SELECT. @returns its columns */
+async function check(duck: Duck, query: string): Promise<{ name: string, type: string, simple: boolean }[]> {
+  const { api, connection } = duck
+  const { extracted_statements: extracted, statement_count: count } = await api.extract_statements(connection, query)
+  if (count === 0) {
+    const error: string | undefined = query.trim() === '' ? undefined : api.extract_statements_error(extracted)
+    throw error ? syntaxError(error) : new FlowkitError('ERR_SYNTAX', 'Cannot run the query: it is empty')
+  }
+  if (count !== 1) throw new FlowkitError('ERR_SYNTAX', `Cannot run the query: expected one SELECT, found ${count} statements`)
+  try {
+    const statement = await api.prepare_extracted_statement(connection, extracted, 0)
+    const type = api.prepared_statement_type(statement)
+    if (type !== api.StatementType.SELECT) {
+      throw new FlowkitError('ERR_SYNTAX', `Cannot run the query: expected a SELECT, found ${api.StatementType[type]}`)
+    }
+    if (api.nparams(statement) > 0) throw new FlowkitError('ERR_SYNTAX', 'Cannot run the query: it has parameters')
+    return Array.from({ length: api.prepared_statement_column_count(statement) }, (_, i) => {
+      const id = api.prepared_statement_column_type(statement, i)
+      return { name: api.prepared_statement_column_name(statement, i), type: api.Type[id], simple: isDecodable(api, id) }
+    })
+  } catch (error) {
+    throw error instanceof FlowkitError ? error : syntaxError(error)
+  }
+}
+
+/** With the place in the query, which DuckDB shows in the lines behind the first. */
+function syntaxError(error: unknown): FlowkitError {
+  const text = error instanceof Error ? error.message : String(error)
+  return new FlowkitError('ERR_SYNTAX', `Cannot run the query: ${text.trim()}`, { cause: error })
+}
