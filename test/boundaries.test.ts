@@ -10,7 +10,8 @@ process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 /** What each part may import beside itself. The first that matches a file counts. */
 const LAYERS: readonly (readonly [part: string, allowed: readonly string[]])[] = [
   ['core/flow/', []],
-  ['core/netflow/', ['core/flow/']],
+  // sampled packets come in sFlow and in IPFIX: there is one packet parser
+  ['core/netflow/', ['core/flow/', 'core/pcap/']],
   ['core/pcap/', ['core/flow/']],
   ['core/filter/', ['core/flow/']],
   ['core/', []],
