@@ -1,10 +1,14 @@
 import type { DataChunk, Type, Vector } from '@duckdb/node-bindings'
+import { formatTime } from '../flow/time.ts'
 import type { Bindings } from './duck.ts'
 
 /** A value of a result: integers are numbers up to 2^53 and bigints beyond, times RFC 3339 text, BLOBs hex. */
 export type SqlValue = string | number | bigint | boolean | null
 
 const utf8 = new TextDecoder()
+
+/** Last µs of the year 9999. */
+const MAX_TIME = 253_402_300_799_999_999
 
 /**
  * The rows of a chunk.
@@ -52,7 +56,7 @@ function decoderOf(api: Bindings, type: Type): [width: number, decode: Decode] |
     case Type.USMALLINT: return [2, (view, at) => view.getUint16(at, true)]
     case Type.INTEGER: return [4, (view, at) => view.getInt32(at, true)]
     case Type.UINTEGER: return [4, (view, at) => view.getUint32(at, true)]
-    case Type.BIGINT: return [8, (view, at) => narrowed(view.getBigInt64(at, true))]
+    case Type.BIGINT: return [8, bigint]
     case Type.UBIGINT: return [8, (view, at) => narrowed(view.getBigUint64(at, true))]
     case Type.HUGEINT:
       return [16, (view, at) => narrowed(view.getBigInt64(at + 8, true) << 64n | view.getBigUint64(at, true))]
@@ -60,7 +64,7 @@ function decoderOf(api: Bindings, type: Type): [width: number, decode: Decode] |
       return [16, (view, at) => narrowed(view.getBigUint64(at + 8, true) << 64n | view.getBigUint64(at, true))]
     case Type.FLOAT: return [4, (view, at) => view.getFloat32(at, true)]
     case Type.DOUBLE: return [8, (view, at) => view.getFloat64(at, true)]
-    case Type.TIMESTAMP: return [8, (view, at) => timeText(view.getBigInt64(at, true))]
+    case Type.TIMESTAMP: return [8, (view, at) => timeText(bigint(view, at))]
     case Type.VARCHAR: return [16, (view, at) => utf8.decode(stringAt(api, view, at))]
     case Type.BLOB: return [16, (view, at) => Buffer.from(stringAt(api, view, at)).toString('hex')]
     default: return undefined
@@ -74,18 +78,18 @@ export function stringAt(api: Bindings, view: DataView, at: number): Uint8Array 
   return api.get_data_from_pointer(view.buffer as ArrayBuffer, view.byteOffset + at + 8, length)
 }
 
+function bigint(view: DataView, at: number): number | bigint {
+  const high = view.getInt32(at + 4, true)
+  if (high >= -0x200000 && high < 0x200000) return high * 4294967296 + view.getUint32(at, true)
+  return narrowed(view.getBigInt64(at, true))
+}
+
 function narrowed(value: bigint): number | bigint {
   return value >= -9007199254740992n && value <= 9007199254740992n ? Number(value) : value
 }
 
-/** Beyond year 9999 and for infinity, the number of µs as text. */
-function timeText(micros: bigint): string {
-  const seconds = micros / 1_000_000n - (micros % 1_000_000n < 0n ? 1n : 0n)
-  if (seconds < -62_135_596_800n || seconds > 253_402_300_799n) return String(micros)
-  const fraction = Number(micros - seconds * 1_000_000n)
-  const text = new Date(Number(seconds) * 1000).toISOString().slice(0, 19)
-  const digits = fraction === 0 ? '' : fraction % 1000 === 0
-    ? `.${String(fraction / 1000).padStart(3, '0')}`
-    : `.${String(fraction).padStart(6, '0')}`
-  return `${text}${digits}Z`
+/** What no RFC 3339 text can say, as infinity, is the number of µs. */
+function timeText(micros: number | bigint): string {
+  if (typeof micros === 'bigint' || micros < 0 || micros > MAX_TIME) return String(micros)
+  return formatTime(micros, 0, micros % 1e6 === 0 ? 0 : -1)
 }

@@ -122,6 +122,7 @@ class Parser {
     }
     const field = this.field()
     if (field !== undefined) return this.comparison([sourceOf(field)], 'any', words[0])
+    if (protocolNumber(words[0].text) >= 0) return undefined
     const next = continuations(lower(words.slice(0, 1)))
     if (next.length === 0) return undefined
     cursor.advance()

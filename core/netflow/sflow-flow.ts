@@ -1,12 +1,14 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { ByteWriter, putUint } from '../flow/byte-writer.ts'
 import { ID } from '../flow/fields.ts'
+import type { PacketPlaces } from './sflow-packet.ts'
 import type { SampleRow } from './sflow-row.ts'
-import { clearPlaces, IPV4_RECORD, IPV6_RECORD, type PacketPlaces } from './sflow-packet.ts'
 
 /** What became of a flow record: its row has something of it, has nothing, or the record contradicts itself. */
 export const RECORD = { taken: 0, skipped: 1, damaged: 2 } as const
 
+/** Fewest bytes of sampled_header, sampled_ethernet (unpadded), sampled_ipv4 and sampled_ipv6, by format. */
+const PACKET_RECORD_SIZES = [0, 16, 20, 32, 56]
 /** Longest list of numbers that one record can hold, since a datagram has 64 KiB: text of 11 bytes each. */
 const MOST_NUMBERS = 16_384
 const NUMBER_TEXT = 12
@@ -41,10 +43,7 @@ export function takeFlowRecord(
   batch: FlowBatch,
 ): number {
   switch (format) {
-    case 1: return note(places, 'header', at, end, 16)
-    case 2: return note(places, 'ethernet', at, end, 20)
-    case 3: return note(places, 'ipv4', at, end, IPV4_RECORD)
-    case 4: return note(places, 'ipv6', at, end, IPV6_RECORD)
+    case 1: case 2: case 3: case 4: return note(places, format, at, end)
     case 1001: return takeSwitch(view, at, end, row)
     case 1002: return takeRouter(bytes, view, at, end, row)
     case 1003: return takeGateway(bytes, view, at, end, row, batch)
@@ -58,19 +57,12 @@ export function takeFlowRecord(
   }
 }
 
-/** Begin a sample: nothing is noted. */
-export function beginRecords(places: PacketPlaces): void {
-  clearPlaces(places)
-}
-
 /** Remember where a packet record lies; a sample has one of each. */
-function note(
-  places: PacketPlaces, key: 'header' | 'ethernet' | 'ipv4' | 'ipv6', at: number, end: number, least: number,
-): number {
-  if (end - at < least) return RECORD.damaged
-  if (places[key] >= 0) return RECORD.skipped
-  places[key] = at
-  places[`${key}End`] = end
+function note(places: PacketPlaces, format: number, at: number, end: number): number {
+  if (end - at < PACKET_RECORD_SIZES[format]) return RECORD.damaged
+  if (places.starts[format] >= 0) return RECORD.skipped
+  places.starts[format] = at
+  places.ends[format] = end
   return RECORD.taken
 }
 
@@ -107,7 +99,8 @@ function takeGateway(
   if (numbers < 0 || end - numbers < 16) return RECORD.damaged
   const segments = view.getUint32(numbers + 12)
   let next = numbers + 16
-  let [first, last] = [0, 0]
+  let first = 0
+  let last = 0
   for (let i = 0; i < segments; i++) {
     if (end - next < 8) return RECORD.damaged
     const count = view.getUint32(next + 4)
@@ -178,14 +171,17 @@ function takeUser(
   const source = at + 4
   const target = opaqueEnd(view, source, end) + 4
   if (target < source || opaqueEnd(view, target, end) < 0) return RECORD.damaged
-  for (const name of [source, target]) {
-    const length = view.getUint32(name)
-    const charset = view.getUint32(name - 4)
-    if (length === 0 || (charset !== 0 && charset !== UTF8 && charset !== ASCII)) continue
-    putText(ID.userName, bytes, name + 4, name + 4 + length, row, batch)
-    return RECORD.taken
-  }
-  return RECORD.skipped
+  if (!takeName(bytes, view, source, row, batch) && !takeName(bytes, view, target, row, batch)) return RECORD.skipped
+  return RECORD.taken
+}
+
+/** Take the name at `at`, which its character set stands before. @returns whether it can be read */
+function takeName(bytes: Uint8Array, view: DataView, at: number, row: SampleRow, batch: FlowBatch): boolean {
+  const charset = view.getUint32(at - 4)
+  const length = view.getUint32(at)
+  if (length === 0 || (charset !== 0 && charset !== UTF8 && charset !== ASCII)) return false
+  putText(ID.userName, bytes, at + 4, at + 4 + length, row, batch)
+  return true
 }
 
 /** The next hop, and the stack of the received packet for the case that its header does not have it. */

@@ -4,25 +4,15 @@ import { parsePacket, SFLOW_LINK_TYPES } from '../pcap/headers.ts'
 import { FRAGMENT, MORE_FRAGMENTS, PacketHeaders } from '../pcap/packet-headers.ts'
 import type { SampleRow } from './sflow-row.ts'
 
-/** Bytes of a sampled_ipv4 record. */
-export const IPV4_RECORD = 32
-/** Bytes of a sampled_ipv6 record. */
-export const IPV6_RECORD = 56
-
-/** Where the records of one sample that tell of its packet lie, -1 where there is none; reused. */
+/** Where the records of one sample that tell of its packet lie; reused. */
 export interface PacketPlaces {
-  header: number
-  headerEnd: number
-  ethernet: number
-  ethernetEnd: number
-  ipv4: number
-  ipv4End: number
-  ipv6: number
-  ipv6End: number
-  /** First label of an extended_mpls record. */
+  /** By format: 1 sampled_header, 2 sampled_ethernet, 3 sampled_ipv4, 4 sampled_ipv6; -1 where there is none. */
+  readonly starts: Int32Array
+  readonly ends: Int32Array
+  /** First label of an extended_mpls record, or -1. */
   mpls: number
   mplsLabels: number
-  /** VLAN of the outermost tag, stripped or in the header, and of the one within. */
+  /** VLAN of the outermost tag, stripped or in the header, and of the one within; -1 where there is none. */
   outerVlan: number
   innerVlan: number
 }
@@ -30,17 +20,13 @@ export interface PacketPlaces {
 /** Nothing noted. */
 export function newPlaces(): PacketPlaces {
   return {
-    header: -1, headerEnd: -1, ethernet: -1, ethernetEnd: -1, ipv4: -1, ipv4End: -1, ipv6: -1, ipv6End: -1,
-    mpls: -1, mplsLabels: 0, outerVlan: -1, innerVlan: -1,
+    starts: new Int32Array(5).fill(-1), ends: new Int32Array(5), mpls: -1, mplsLabels: 0, outerVlan: -1, innerVlan: -1,
   }
 }
 
 /** Forget what is noted. */
 export function clearPlaces(places: PacketPlaces): void {
-  places.header = -1
-  places.ethernet = -1
-  places.ipv4 = -1
-  places.ipv6 = -1
+  places.starts.fill(-1)
   places.mpls = -1
   places.mplsLabels = 0
   places.outerVlan = -1
@@ -49,6 +35,7 @@ export function clearPlaces(places: PacketPlaces): void {
 
 const MAX_LABELS = 10
 const MAX_8023_LENGTH = 1500
+const PROTO_TCP = 6
 /** Fragment flags of the IPv4 header, as fragmentFlags (IE 197) has them. */
 const FLAG_BITS = 0xe0
 const MORE_BIT = 0x20
@@ -64,22 +51,25 @@ const headers = new PacketHeaders()
  * @returns the length of the packet: of the frame, or if that is not told of the IP packet; -1 if no record tells
  */
 export function takePacket(bytes: Uint8Array, view: DataView, places: PacketPlaces, row: SampleRow): number {
+  const [, header, ethernet, ipv4, ipv6] = places.starts
   let length = -1
-  if (places.header >= 0) {
-    length = view.getUint32(places.header + 4)
-    row.set(ID.frameLength, length)
+  if (header >= 0) {
+    length = view.getUint32(header + 4)
     takeHeader(bytes, view, places, row)
   }
-  if (places.ethernet >= 0) {
-    const frame = view.getUint32(places.ethernet)
-    if (length < 0) {
-      length = frame
-      row.set(ID.frameLength, length)
-    }
-    takeEthernet(view, places.ethernet, places.ethernetEnd, row)
+  if (ethernet >= 0) {
+    if (length < 0) length = view.getUint32(ethernet)
+    takeEthernet(view, ethernet, places.ends[2], row)
   }
-  if (places.ipv4 >= 0) length = takeIp(bytes, view, places.ipv4, 4, length, row)
-  if (places.ipv6 >= 0) length = takeIp(bytes, view, places.ipv6, 6, length, row)
+  if (length >= 0) row.set(ID.frameLength, length)
+  if (ipv4 >= 0) {
+    if (length < 0) length = view.getUint32(ipv4)
+    takeIp(bytes, view, ipv4, 4, row)
+  }
+  if (ipv6 >= 0) {
+    if (length < 0) length = view.getUint32(ipv6)
+    takeIp(bytes, view, ipv6, 16, row)
+  }
   if (places.mpls >= 0 && !row.has(ID.mplsLabel1)) takeLabels(view, places.mpls, places.mplsLabels, row)
   if (places.outerVlan >= 0) row.offer(ID.vlanId, places.outerVlan)
   if (places.innerVlan >= 0) row.set(ID.customerVlanId, places.innerVlan)
@@ -88,10 +78,10 @@ export function takePacket(bytes: Uint8Array, view: DataView, places: PacketPlac
 
 /** A sampled_header: protocol, frame length, bytes stripped, and the beginning of the packet. */
 function takeHeader(bytes: Uint8Array, view: DataView, places: PacketPlaces, row: SampleRow): void {
-  const at = places.header
+  const at = places.starts[1]
   const protocol = view.getUint32(at)
   const start = at + 16
-  const end = Math.min(places.headerEnd, start + view.getUint32(at + 12))
+  const end = Math.min(places.ends[1], start + view.getUint32(at + 12))
   const linkType = protocol < SFLOW_LINK_TYPES.length ? SFLOW_LINK_TYPES[protocol] : -1
   const h = headers
   parsePacket(bytes, start, end, linkType, h)
@@ -139,30 +129,27 @@ function takeEthernet(view: DataView, at: number, end: number, row: SampleRow): 
 /**
  * A sampled_ipv4 or sampled_ipv6: length, protocol, addresses, ports, TCP flags, type of service or priority.
  *
- * @returns `length`, or the IP packet's where that is not known
+ * The packet's header has told all of it, where there is one.
+ *
+ * @param size of an address, 4 or 16 bytes
  */
-function takeIp(
-  bytes: Uint8Array, view: DataView, at: number, family: number, length: number, row: SampleRow,
-): number {
-  const size = family === 4 ? 4 : 16
-  const ports = at + 8 + size * 2
+function takeIp(bytes: Uint8Array, view: DataView, at: number, size: number, row: SampleRow): void {
+  if (row.has(ID.srcAddr)) return
   const proto = view.getUint32(at + 4)
-  if (!row.has(ID.srcAddr)) {
-    if (family === 4) {
-      row.setIpv4(ID.srcAddr, view.getUint32(at + 8))
-      row.setIpv4(ID.dstAddr, view.getUint32(at + 12))
-    } else {
-      row.setIpv6(ID.srcAddr, bytes, at + 8)
-      row.setIpv6(ID.dstAddr, bytes, at + 24)
-    }
-    row.set(ID.etype, family === 4 ? ETYPE_IPV4 : ETYPE_IPV6)
-    offerUpTo(ID.proto, proto, 0xff, row)
-    offerUpTo(ID.srcPort, view.getUint32(ports), 0xffff, row)
-    offerUpTo(ID.dstPort, view.getUint32(ports + 4), 0xffff, row)
-    if (proto === 6) offerUpTo(ID.tcpFlags, view.getUint32(ports + 8), 0xffff, row)
-    offerUpTo(ID.tos, view.getUint32(ports + 12), 0xff, row)
+  const ports = at + 8 + size * 2
+  if (size === 4) {
+    row.setIpv4(ID.srcAddr, view.getUint32(at + 8))
+    row.setIpv4(ID.dstAddr, view.getUint32(at + 12))
+  } else {
+    row.setIpv6(ID.srcAddr, bytes, at + 8)
+    row.setIpv6(ID.dstAddr, bytes, at + 24)
   }
-  return length < 0 ? view.getUint32(at) : length
+  row.set(ID.etype, size === 4 ? ETYPE_IPV4 : ETYPE_IPV6)
+  setUpTo(ID.proto, proto, 0xff, row)
+  setUpTo(ID.srcPort, view.getUint32(ports), 0xffff, row)
+  setUpTo(ID.dstPort, view.getUint32(ports + 4), 0xffff, row)
+  if (proto === PROTO_TCP) setUpTo(ID.tcpFlags, view.getUint32(ports + 8), 0xffff, row)
+  setUpTo(ID.tos, view.getUint32(ports + 12), 0xff, row)
 }
 
 /** A stack of RFC 3032 label entries. */
@@ -179,8 +166,8 @@ function takeLabels(view: DataView, at: number, count: number, row: SampleRow): 
   row.set(ID.mplsTtl, view.getUint32(at) & 255)
 }
 
-function offerUpTo(id: number, value: number, most: number, row: SampleRow): void {
-  if (value <= most) row.offer(id, value)
+function setUpTo(id: number, value: number, most: number, row: SampleRow): void {
+  if (value <= most) row.set(id, value)
 }
 
 function addVlan(places: PacketPlaces, vlan: number): void {

@@ -25,7 +25,7 @@ interface Layout {
  * Rows with the same fields share a layout, found by the bits, so that steady traffic allocates nothing.
  */
 export class SampleRow {
-  private readonly wanted: Uint8Array | undefined
+  private readonly wanted: Uint8Array
   private readonly words: Int32Array = new Int32Array(WORDS)
   private readonly kept: Int32Array = new Int32Array(WORDS)
   private readonly values: Float64Array = new Float64Array(FIELD_COUNT)
@@ -34,8 +34,8 @@ export class SampleRow {
   private readonly v6: Uint8Array = new Uint8Array(FIELD_COUNT * 16)
   private readonly layouts: (Layout | undefined)[] = new Array(SLOTS)
 
-  /** @param wanted by field id, 1 if it is to be stored; all are where it is missing */
-  constructor(wanted: Uint8Array | undefined) {
+  /** @param wanted by field id, 1 if it is to be stored */
+  constructor(wanted: Uint8Array) {
     this.wanted = wanted
   }
 
@@ -56,17 +56,12 @@ export class SampleRow {
 
   /** Whether a field is stored if it is present. */
   wants(id: number): boolean {
-    return this.wanted === undefined || this.wanted[id] === 1
+    return this.wanted[id] === 1
   }
 
   /** Whether a field is present. */
   has(id: number): boolean {
     return (this.words[id >> 5] >> (id & 31) & 1) === 1
-  }
-
-  /** The value of a field that is present. */
-  get(id: number): number {
-    return this.values[id]
   }
 
   /** Set a number. */

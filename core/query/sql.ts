@@ -121,8 +121,11 @@ async function check(duck: Duck, query: string): Promise<{ name: string, type: s
   const { api, connection } = duck
   const { extracted_statements: extracted, statement_count: count } = await api.extract_statements(connection, query)
   if (count === 0) {
-    const error: string | undefined = query.trim() === '' ? undefined : api.extract_statements_error(extracted)
-    throw error ? syntaxError(error) : new FlowkitError('ERR_SYNTAX', 'Cannot run the query: it is empty')
+    let error: unknown = 'it is empty'
+    try {
+      error = api.extract_statements_error(extracted)
+    } catch {} // there is none: that is how the package tells
+    throw syntaxError(error)
   }
   if (count !== 1) throw new FlowkitError('ERR_SYNTAX', `Cannot run the query: expected one SELECT, found ${count} statements`)
   try {
