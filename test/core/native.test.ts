@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
-import { finished } from '../cmd/flowkit.ts'
+import { finished } from '../support/flowkit.ts'
 import { extractSet, loadNative, openCache, type PackedSet } from '../../core/native.ts'
 
 const ADDON = Buffer.from('the addon')

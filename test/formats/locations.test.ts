@@ -1,0 +1,102 @@
+import { after, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { archivePlaces, defaultArchive, findArchive } from '../../core/archive/places.ts'
+import { parseFilter } from '../../core/filter/filter.ts'
+import type { FlowReader } from '../../core/flow/stream.ts'
+import { findFormat, findInputs, readInputs, type InputFault } from '../../formats/locations.ts'
+
+const V5 = 'test/fixtures/netflow/softflowd-v5.pcap'
+const V9 = 'test/fixtures/netflow/softflowd-v9.pcap'
+const folder = await mkdtemp(join(tmpdir(), 'flowkit-locations-'))
+after(() => rm(folder, { recursive: true }))
+
+async function* chunks(...parts: Uint8Array[]): AsyncIterable<Uint8Array> {
+  yield* parts
+}
+const nothing = chunks()
+
+async function count(reader: FlowReader): Promise<number> {
+  let rows = 0
+  for await (const batch of reader) rows += batch.length
+  return rows
+}
+
+async function countInputs(words: string[], request = {}): Promise<[number, InputFault[]]> {
+  const faults: InputFault[] = []
+  return [await count(readInputs(await findInputs(words, undefined, nothing), request, (fault) => faults.push(fault))), faults]
+}
+
+test('files, globs and folders are found, in name order', async () => {
+  const names = async (...words: string[]) => (await findInputs(words, undefined, nothing)).map((input) => input.name)
+  assert.deepEqual(await names(V9, V5), [V9, V5])
+  assert.deepEqual(await names('test/fixtures/netflow/softflowd-v{9,5}.pcap'), [V5, V9])
+  const below = join(folder, 'below')
+  await mkdir(below)
+  await writeFile(join(below, 'b'), await readFile(V5))
+  await writeFile(join(below, 'a'), await readFile(V9))
+  assert.deepEqual(await names(below), [join(below, 'a'), join(below, 'b')])
+})
+
+test('the format is told from the first bytes, also of a stream that comes in pieces', async () => {
+  const bytes = await readFile(V5)
+  const [input] = await findInputs(['-'], undefined, chunks(bytes.subarray(0, 3), bytes.subarray(3, 30), bytes.subarray(30)))
+  assert.equal(input.format.name, 'netflow-pcap')
+  const [whole] = await countInputs([V5])
+  assert.equal(await count(input.open({ onFault: () => assert.fail() })), whole)
+})
+
+test('a request for a filter and a window is applied to streams', async () => {
+  const [all] = await countInputs([V5])
+  const [udp] = await countInputs([V5], { filter: parseFilter('proto udp') })
+  const [rest] = await countInputs([V5], { filter: parseFilter('not proto udp') })
+  assert.ok(udp > 0 && rest > 0)
+  assert.equal(udp + rest, all)
+  assert.deepEqual(await countInputs([V5], { until: 0 }), [0, []])
+  assert.deepEqual(await countInputs([V5], { since: 0 }), [all, []])
+})
+
+test('an input that breaks off is a fault, and the next ones are read', async () => {
+  const cut = join(folder, 'cut')
+  const bytes = await readFile('test/fixtures/netflow/demo.pcap')
+  await writeFile(cut, bytes.subarray(0, bytes.length - 10))
+  const [alone, faults] = await countInputs([cut])
+  assert.equal(faults.length, 1)
+  assert.equal(faults[0].input, cut)
+  assert.equal(faults[0].code, 'ERR_TRUNCATED')
+  const [five] = await countInputs([V5])
+  const [both] = await countInputs([cut, V5])
+  assert.equal(both, alone + five)
+})
+
+test('what cannot be read is refused with the reason', async () => {
+  const empty = join(folder, 'empty')
+  await writeFile(empty, '')
+  const hollow = join(folder, 'hollow')
+  await mkdir(hollow)
+  const refuse = (words: string[], format: string | undefined, wanted: object) =>
+    assert.rejects(async () => {
+      for (const input of await findInputs(words, format, nothing)) await count(input.open({ onFault: () => {} }))
+    }, wanted)
+  await refuse([join(folder, 'missing')], undefined, { code: 'ENOENT' })
+  await refuse([join(folder, 'missing*')], undefined, { code: 'ERR_INPUT', message: /nothing matches$/ })
+  await refuse([empty], undefined, { code: 'ERR_INPUT', message: /it is empty$/ })
+  await refuse([hollow], undefined, { code: 'ERR_INPUT', message: /holds no files$/ })
+  await refuse(['package.json'], undefined, { code: 'ERR_UNSUPPORTED', message: /name it with --from-format$/ })
+  await refuse(['-'], undefined, { code: 'ERR_INPUT', message: 'Cannot read "standard input": it is empty' })
+  await refuse([V5], 'nonsense', { code: 'ERR_OPTION', message: /^Cannot find format "nonsense": known are archive, / })
+  await refuse([V5], 'csv', { code: 'ERR_OPTION', message: 'Cannot read format csv here: it is for output only' })
+  await refuse(['-'], 'parquet', { code: 'ERR_OPTION', message: 'Cannot read format parquet here: it needs a file' })
+  assert.equal(findFormat('json').name, 'json')
+})
+
+test('archives are looked for where the environment says, then where they are by default', async () => {
+  const env = { FLOWKIT_ARCHIVE: join(folder, 'mine'), XDG_DATA_HOME: folder }
+  assert.deepEqual(archivePlaces(env), [join(folder, 'mine'), '/var/lib/flowkit', join(folder, 'flowkit')])
+  assert.equal(defaultArchive(env), join(folder, 'mine'))
+  assert.equal(defaultArchive({ XDG_DATA_HOME: folder }), process.getuid?.() === 0 ? '/var/lib/flowkit' : join(folder, 'flowkit'))
+  await mkdir(join(folder, 'mine', 'flows'), { recursive: true })
+  assert.equal(await findArchive(env), join(folder, 'mine'))
+})
