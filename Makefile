@@ -34,7 +34,7 @@ bench: build ## Measure it beside nfdump and others
 	@node test/bench/run.ts
 
 fuzz: $(MODULES) ## Feed it damaged input for a while
-	@node --test --test-timeout=0 'test/**/*.fuzz.ts'
+	@node test/fuzz/netflow.ts --count 1000000
 
 check-corpus: build ## Compare its readings of a corpus with those of other tools: make check-corpus CORPUS=FOLDER
 	@node test/corpus/check.ts $(CORPUS)

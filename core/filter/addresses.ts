@@ -75,9 +75,9 @@ function prefix(range: AddressRange | undefined, bits: number | undefined): Addr
 }
 
 function between(a: AddressRange | undefined, b: AddressRange | undefined): AddressRange | undefined {
-  if (a?.family === 4 && b?.family === 4) return a.low <= b.low ? { family: 4, low: a.low, high: b.high } : undefined
-  if (a?.family === 6 && b?.family === 6) return a.low <= b.low ? toIpv4(a.low, b.high) : undefined
-  return undefined
+  if (!a || !b || a.low > b.low) return undefined
+  if (a.family === 4) return b.family === 4 ? { family: 4, low: a.low, high: b.high } : undefined
+  return b.family === 6 ? toIpv4(a.low, b.high) : undefined
 }
 
 function toIpv4(low: bigint, high: bigint): AddressRange {

@@ -11,7 +11,7 @@ import { findFields } from './words.ts'
 /** What a comparison is about, and how the words before it said so. */
 export interface Subject {
   readonly sources: readonly Source[]
-  /** Whether the test must hold for all sources, for one, or (`any`) for one without the word: see `combine`. */
+  /** Whether the test must hold for all sources or one; `any`: one, but nobody said `or` (see `combine`). */
   readonly join: 'and' | 'or' | 'any'
   /** Whether networks may be written short, and with a netmask. */
   readonly net: boolean
@@ -35,7 +35,7 @@ interface Values {
   readonly bytes: Uint8Array[]
 }
 
-/** Parse what follows the subject of a test: `[not] in […]`, or an operator (`=` where it is missing) and a value. */
+/** Parse what follows the subject of a test: `[not] in […]`, or an operator (`=` if missing) and a value. */
 export function parseComparison(cursor: Cursor, subject: Subject): Node {
   const not = cursor.take('not')
   if (not && !cursor.at('in')) throw cursor.expected('"in"')
@@ -86,14 +86,16 @@ function parseValue(cursor: Cursor, subject: Subject, operator: Operator): Node 
   readValue(cursor, subject, values, false)
   const { numbers, wide } = values
   const isRange = numbers.length > 2 || numbers[0] !== numbers[1] || wide[0] !== wide[1]
-  if (isRange && operator !== '=' && operator !== '!=') throw cursor.fault('expected one number, found a range', first)
+  if (isRange && operator !== '=' && operator !== '!=') {
+    throw cursor.fault('expected one number, found a range', first)
+  }
   if (numbers.length > 0 && !isRange) {
     return combine(subject, operator === '!=', (source, not) => (
       { kind: 'compare', source, operator: unless(operator, not), value: numbers[0] }
     ))
   }
-  if (wide.length > 0) return combine(subject, operator === '!=', setOf(subject, { ...values, wide: openRange(wide, operator) }))
-  return combine(subject, operator === '!=', setOf(subject, values))
+  const set = wide.length > 0 ? { ...values, wide: openRange(wide, operator) } : values
+  return combine(subject, operator === '!=', setOf(subject, set))
 }
 
 /** The numeric field that stands in place of a value, as in `src_as = dst_as`. */
@@ -108,20 +110,22 @@ function otherField(cursor: Cursor, { sources, now }: Subject): number | undefin
 
 /** Read one value, or a range of them, into `values`. */
 function readValue(cursor: Cursor, { sources, net, now }: Subject, values: Values, listed: boolean): void {
-  const { token } = cursor
-  if (token.kind !== 'word' && token.kind !== 'text') throw cursor.expected(describe(sources[0], token.text))
-  switch (typeOf(sources[0])) {
-    case 'addr': return readAddress(cursor, sources[0], net, net && !listed, values)
-    case 'u64': values.wide.push(...needed(cursor, sources[0], parseWide(token.text))); break
-    case 'text': case 'octets': values.bytes.push(needed(cursor, sources[0], parseBytes(sources[0], token.text))); break
+  const [source] = sources
+  const { kind, text } = cursor.token
+  if (kind !== 'word' && kind !== 'text') throw cursor.expected(describe(source, text))
+  switch (typeOf(source)) {
+    case 'addr': return readAddress(cursor, source, net, net && !listed, values)
+    case 'u64': values.wide.push(...needed(cursor, source, parseWide(text))); break
+    case 'text': case 'octets': values.bytes.push(needed(cursor, source, parseBytes(source, text))); break
     case 'time': {
       const [, clock] = cursor.words(2)
-      const joined = clock !== undefined && isClock(clock.text) && parseNumbers(sources[0], `${token.text} ${clock.text}`, now)
-      values.numbers.push(...joined || needed(cursor, sources[0], parseNumbers(sources[0], token.text, now)))
+      const both = `${text} ${clock?.text}`
+      const joined = clock && isClock(clock.text) ? parseNumbers(source, both, now) : undefined
+      values.numbers.push(...joined ?? needed(cursor, source, parseNumbers(source, text, now)))
       if (joined) cursor.advance()
       break
     }
-    default: values.numbers.push(...needed(cursor, sources[0], parseNumbers(sources[0], token.text, now)))
+    default: values.numbers.push(...needed(cursor, source, parseNumbers(source, text, now)))
   }
   cursor.advance()
 }
@@ -150,14 +154,15 @@ function readAddress(cursor: Cursor, source: Source, short: boolean, masked: boo
 }
 
 function needed<T>(cursor: Cursor, source: Source, value: T | undefined): T {
-  if (value === undefined) throw cursor.fault(`expected ${describe(source, cursor.token.text)}, found ${cursor.shown()}`)
-  return value
+  if (value !== undefined) return value
+  throw cursor.fault(`expected ${describe(source, cursor.token.text)}, found ${cursor.shown()}`)
 }
 
 /** The leaf that tests a source against a set of values; `not` as nodes have it. */
 function setOf({ sources }: Subject, values: Values): (source: Source, not: boolean) => Node {
   const type = typeOf(sources[0])
-  const ranges = mergeRanges(values.numbers, type === 'time' || type === 'mac' ? 0 : 1) // these have no text for a range
+  const apart = type === 'time' || type === 'mac' // neighbours stay so, since a range of these has no text
+  const ranges = mergeRanges(values.numbers, apart ? 0 : 1)
   const wide = mergeRanges(values.wide, 1n)
   const v4 = mergeRanges(values.v4, 1)
   const v6 = withoutMapped(mergeRanges(values.v6, 1n))
@@ -178,7 +183,9 @@ function setOf({ sources }: Subject, values: Values): (source: Source, not: bool
  * `port != 80` does not mean that some port differs from 80, but that there is a port and none is 80: without
  * `src or dst` before it, `not` is of them all.
  */
-function combine({ sources, join }: Subject, not: boolean, make: (source: Source, not: boolean) => Node): Node {
+function combine(
+  { sources, join }: Subject, not: boolean, make: (source: Source, not: boolean) => Node,
+): Node {
   const each = sources.map((source) => make(source, not))
   if (join === 'and') return allOf(each)
   if (join === 'or' || !not || sources.length === 1) return anyOf(each)
@@ -204,9 +211,10 @@ function openRange([low, high]: readonly bigint[], operator: Operator): bigint[]
 function operatorsOf({ sources: [source] }: Subject): readonly Operator[] {
   switch (typeOf(source)) {
     case 'addr': case 'text': case 'octets': return ['=', '!=']
-    case 'u8': case 'u16': case 'u32': return ['=', '!=', '<', '<=', '>', '>=', '&']
-    default: return ['=', '!=', '<', '<=', '>', '>=']
+    case 'u8': case 'u16': case 'u32':
+      if (typeof source === 'number') return ['=', '!=', '<', '<=', '>', '>=', '&']
   }
+  return ['=', '!=', '<', '<=', '>', '>=']
 }
 
 function isNumeric(source: Source): boolean {

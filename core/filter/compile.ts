@@ -3,10 +3,12 @@ import type { FlowBatch } from '../flow/batch.ts'
 import { FIELDS } from '../flow/fields.ts'
 import { DERIVED, loadField, type DerivedName } from './derived.ts'
 import {
-  selectAddresses, selectBits, selectBytes, selectOrder, selectRange, selectRanges, selectTable, selectWide, toByteSet,
-  type Numbers,
+  selectAddresses, selectBits, selectBytes, selectOrder, selectRange, selectRanges, selectTable, selectWide,
+  toByteSet, type Numbers,
 } from './loops.ts'
-import type { AddressLeaf, BytesLeaf, Leaf, Node, NumberLeaf, Operator, PairOperator, Source, WideLeaf } from './node.ts'
+import type {
+  AddressLeaf, BytesLeaf, Leaf, Node, NumberLeaf, Operator, PairOperator, Source, WideLeaf,
+} from './node.ts'
 import { toIpv4Ranges, toNumberRanges, toWideRanges } from './sets.ts'
 import { simplify } from './simplify.ts'
 
@@ -43,7 +45,9 @@ export function compileNode(node: Node): (batch: FlowBatch, selected: Uint8Array
   const evaluate = compile(simplify(node), 0, new Scratch())
   return (batch, selected) => {
     const { length } = batch
-    if (selected.length < length) throw new RangeError(`Cannot select from ${length} rows: ${selected.length} flags`)
+    if (selected.length < length) {
+      throw new RangeError(`Cannot select from ${length} rows: ${selected.length} flags given`)
+    }
     evaluate(batch, selected)
     let count = 0
     for (let i = 0; i < length; i++) count += selected[i]
@@ -101,10 +105,14 @@ function compileOr(parts: readonly Evaluate[], level: number, scratch: Scratch):
 }
 
 function compileCompare(source: Source, operator: Operator, value: number, scratch: Scratch): Evaluate {
-  if (operator === '&') return withNumbers(source, scratch, (column, length, out) => selectBits(column, value, length, out))
+  if (operator === '&') {
+    return withNumbers(source, scratch, (column, length, out) => selectBits(column, value, length, out))
+  }
   const [low, high] = bounds(operator, value)
   const outside = operator === '!='
-  return withNumbers(source, scratch, (column, length, out) => selectRange(column, low, high, outside, length, out))
+  return withNumbers(source, scratch, (column, length, out) => {
+    selectRange(column, low, high, outside, length, out)
+  })
 }
 
 /** The range of whole numbers that an operator leaves; of `!=`, the one it does not. */
@@ -112,7 +120,7 @@ function bounds(operator: Operator, value: number): readonly [number, number] {
   switch (operator) {
     case '<': return [-Infinity, Math.ceil(value) - 1]
     case '<=': return [-Infinity, value]
-    case '>': return [value + 1 > value ? Math.floor(value) + 1 : Infinity, Infinity]
+    case '>': return [Math.floor(value) + 1, Infinity]
     case '>=': return [value, Infinity]
     default: return [value, value]
   }
@@ -137,11 +145,13 @@ function compileLeaf(node: Leaf, scratch: Scratch): Evaluate {
 function compileNumbers({ source, not, ranges }: NumberLeaf, scratch: Scratch): Evaluate {
   const [low = Infinity, high = -Infinity] = ranges
   if (ranges.length <= 2) {
-    return withNumbers(source, scratch, (column, length, out) => selectRange(column, low, high, not, length, out))
+    return withNumbers(source, scratch, (column, length, out) => {
+      selectRange(column, low, high, not, length, out)
+    })
   }
   const type = typeof source === 'number' ? FIELDS[source].type : undefined
   if (type === 'u8' || type === 'u16') {
-    const table = new Uint8Array(65_536).fill(not ? 1 : 0)
+    const table = new Uint8Array(type === 'u8' ? 256 : 65_536).fill(not ? 1 : 0)
     for (let i = 0; i < ranges.length; i += 2) table.fill(not ? 0 : 1, ranges[i], ranges[i + 1] + 1)
     return withNumbers(source, scratch, (column, length, out) => selectTable(column, table, length, out))
   }
@@ -151,7 +161,9 @@ function compileNumbers({ source, not, ranges }: NumberLeaf, scratch: Scratch): 
 
 function compileWide({ field, not, ranges }: WideLeaf): Evaluate {
   const set = toWideRanges(ranges)
-  return whereDefined(field, (batch, out) => selectWide(batch.column(field) as Uint32Array, set, not, batch.length, out))
+  return whereDefined(field, (batch, out) => {
+    selectWide(batch.column(field) as Uint32Array, set, not, batch.length, out)
+  })
 }
 
 function compileAddresses({ field, not, v4, v6 }: AddressLeaf): Evaluate {
@@ -164,7 +176,9 @@ function compileAddresses({ field, not, v4, v6 }: AddressLeaf): Evaluate {
 
 function compileBytes({ field, not, values }: BytesLeaf): Evaluate {
   const set = toByteSet(values)
-  return whereDefined(field, (batch, out) => selectBytes(batch.column(field) as Uint32Array, batch, set, not, out))
+  return whereDefined(field, (batch, out) => {
+    selectBytes(batch.column(field) as Uint32Array, batch, set, not, out)
+  })
 }
 
 /** Test the numbers of a source; rows without one are 0. */
@@ -174,7 +188,8 @@ function withNumbers(
   if (typeof source === 'number') {
     return whereDefined(source, (batch, out) => select(batch.column(source) as Numbers, batch.length, out))
   }
-  return (batch, out) => select(derive(source, batch, scratch), batch.length, out) // NaN is in no range, nor out of one
+  // where there is none it is NaN, which is neither in a range nor out of one
+  return (batch, out) => select(derive(source, batch, scratch), batch.length, out)
 }
 
 function derive(name: DerivedName, batch: FlowBatch, scratch: Scratch): Float64Array {

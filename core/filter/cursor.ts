@@ -61,7 +61,8 @@ export class Cursor {
   shown(): string {
     const { kind, start, end } = this.token
     if (kind === 'end') return 'the end'
-    const raw = this.text.slice(start, Math.min(end, start + SHOWN_TOKEN)) + (end - start > SHOWN_TOKEN ? '…' : '')
+    const tooLong = end - start > SHOWN_TOKEN
+    const raw = tooLong ? `${this.text.slice(start, start + SHOWN_TOKEN)}…` : this.text.slice(start, end)
     return kind === 'text' ? raw : `"${raw}"`
   }
 }

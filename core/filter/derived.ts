@@ -3,8 +3,8 @@ import { FIELDS, type FieldName } from '../flow/fields.ts'
 
 /** Names of the numbers that filters know beside the fields. */
 export type DerivedName =
-  | 'flowCount' | 'duration' | 'pps' | 'bps' | 'bpp' | 'icmpType' | 'icmpCode' | 'starts' | 'ends' | 'timeOfDay'
-  | 'mplsBottom' | `mplsExp${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10}`
+  | 'flowCount' | 'duration' | 'pps' | 'bps' | 'bpp' | 'icmpType' | 'icmpCode' | 'starts' | 'ends'
+  | 'timeOfDay' | 'mplsBottom' | `mplsExp${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10}`
   | 'inAcl' | 'inAce' | 'inXace' | 'outAcl' | 'outAce' | 'outXace'
 
 /** A number worked out from the fields of a row; a row has it or has not. */
@@ -18,15 +18,14 @@ export interface Derived {
   /** Largest value a test may name. */
   readonly max: number
   /**
-   * Turn the values of the fields (NaN where absent; where in the heap it begins for `octets`) into its own, in
-   * the first column.
+   * Turn the values of the fields (NaN where absent; of `octets`, where in the heap they begin) into its own,
+   * in the first column.
    */
   readonly compute: (columns: readonly Float64Array[], length: number, batch: FlowBatch) => void
   /** The same in DuckDB's SQL; NULL where there is none. */
   readonly sql: string
 }
 
-const MAX_COUNT = 2 ** 53
 const MAX_LABEL = 2 ** 20 - 1
 const DAY = 86_400 // s
 const ICMP = 1
@@ -45,14 +44,18 @@ export const DERIVED: Readonly<Record<DerivedName, Derived>> = {
       for (let i = 0; i < length; i++) if (Number.isNaN(flows[i])) flows[i] = 1
     },
   },
-  duration: { words: 'duration', ...ofType('count', 'flow_start', 'flow_end'), sql: DURATION, compute: duration },
+  duration: {
+    words: 'duration', ...ofType('count', 'flow_start', 'flow_end'), sql: DURATION, compute: duration,
+  },
   pps: rate('pps', 1000, 'packets'),
   bps: rate('bps', 8000, 'bytes'), // bits, and ms
   bpp: {
     words: 'bpp', ...ofType('count', 'bytes', 'packets'),
     sql: 'CASE WHEN packets = 0 THEN bytes * 0 ELSE floor(bytes::DOUBLE / packets) END',
     compute([bytes, packets], length) {
-      for (let i = 0; i < length; i++) bytes[i] = packets[i] === 0 ? bytes[i] * 0 : Math.floor(bytes[i] / packets[i])
+      for (let i = 0; i < length; i++) {
+        bytes[i] = packets[i] === 0 ? bytes[i] * 0 : Math.floor(bytes[i] / packets[i])
+      }
     },
   },
   icmpType: icmp('icmp type', 'icmp_type', 256),
@@ -68,7 +71,10 @@ export const DERIVED: Readonly<Record<DerivedName, Derived>> = {
   },
   mplsBottom: {
     words: 'mpls eos', ...ofType('u32', 'mpls_exp', ...LABELS), max: MAX_LABEL, compute: bottomLabel,
-    sql: `CASE ${LABELS.map((label, place) => `WHEN ${label4bits(place)} & 1 = 1 THEN ${label}`).join(' ')} END`,
+    get sql() {
+      const cases = LABELS.map((label, place) => `WHEN ${bitsBelow(place)} & 1 = 1 THEN ${label}`)
+      return `CASE ${cases.join(' ')} END`
+    },
   },
   mplsExp1: trafficClass(1), mplsExp2: trafficClass(2), mplsExp3: trafficClass(3), mplsExp4: trafficClass(4),
   mplsExp5: trafficClass(5), mplsExp6: trafficClass(6), mplsExp7: trafficClass(7), mplsExp8: trafficClass(8),
@@ -104,7 +110,7 @@ export function loadField(batch: FlowBatch, id: number, out: Float64Array): void
 function ofType<T extends Derived['type']>(
   type: T, ...names: FieldName[]
 ): { readonly type: T, readonly fields: readonly number[], readonly max: number } {
-  return { type, fields: ids(names), max: type === 'clock' ? DAY : MAX_COUNT }
+  return { type, fields: ids(names), max: type === 'clock' ? DAY : Number.MAX_SAFE_INTEGER }
 }
 
 function ids(names: readonly FieldName[]): number[] {
@@ -150,7 +156,9 @@ function firstOf(words: string, ...names: FieldName[]): Derived {
   return {
     words, ...ofType('time', ...names), sql: `coalesce(${names.join(', ')})`,
     compute([time, ...others], length) {
-      for (const other of others) for (let i = 0; i < length; i++) if (Number.isNaN(time[i])) time[i] = other[i]
+      for (const other of others) {
+        for (let i = 0; i < length; i++) if (Number.isNaN(time[i])) time[i] = other[i]
+      }
     },
   }
 }
@@ -174,7 +182,7 @@ function timeOfDay([time]: readonly Float64Array[], length: number): void {
 }
 
 /** The four bits below a label on the wire: traffic class, and 1 for the bottom of the stack. */
-function label4bits(place: number): string {
+function bitsBelow(place: number): string {
   return `(mpls_exp >> ${place * 4})`
 }
 
@@ -183,9 +191,11 @@ function trafficClass(number: 1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10): Derived {
   const unit = 2 ** (number * 4 - 3)
   return {
     words: `mpls exp${number}`, type: 'u8', max: 7, fields: ids(['mpls_exp', label]),
-    sql: `CASE WHEN ${label} IS NOT NULL THEN ${label4bits(number - 1)} >> 1 & 7 END`,
+    sql: `CASE WHEN ${label} IS NOT NULL THEN ${bitsBelow(number - 1)} >> 1 & 7 END`,
     compute([bits, labels], length) {
-      for (let i = 0; i < length; i++) bits[i] = Number.isNaN(labels[i]) ? NaN : Math.floor(bits[i] / unit) % 8
+      for (let i = 0; i < length; i++) {
+        bits[i] = Number.isNaN(labels[i]) ? NaN : Math.floor(bits[i] / unit) % 8
+      }
     },
   }
 }
@@ -210,7 +220,8 @@ function aclWord(words: string, name: 'in_acl' | 'out_acl', place: number): Deri
     compute([value], length, { heap }) {
       for (let i = 0; i < length; i++) {
         const at = value[i] + place * 4
-        if (!Number.isNaN(at)) value[i] = heap[at] * 2 ** 24 + (heap[at + 1] << 16 | heap[at + 2] << 8 | heap[at + 3])
+        if (Number.isNaN(at)) continue
+        value[i] = (heap[at] << 24 | heap[at + 1] << 16 | heap[at + 2] << 8 | heap[at + 3]) >>> 0
       }
     },
   }

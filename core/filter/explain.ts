@@ -21,8 +21,8 @@ function toText(node: Node): string {
     case 'defined': return `defined ${FIELDS[node.field].name}`
     case 'pair': return `${FIELDS[node.left].name} ${node.operator} ${FIELDS[node.right].name}`
     case 'compare': {
-      const value = /[<>]/.test(node.operator) ? orderedText(node.source, node.value) : valueText(node.source, node.value)
-      return `${wordsOf(node.source)} ${node.operator} ${value}`
+      const show = /[<>]/.test(node.operator) ? orderedText : valueText
+      return `${wordsOf(node.source)} ${node.operator} ${show(node.source, node.value)}`
     }
     default: return leafToText(node)
   }
@@ -32,7 +32,8 @@ function leafToText(node: Leaf): string {
   const values = valuesOf(node)
   const words = wordsOf('field' in node ? node.field : node.source)
   if (values.length === 0) return `${words} < 0` // what is left of a comparison that nothing meets
-  if (values.length === 1 && !/^\d+-\d+$/.test(values[0])) return `${words} ${node.not ? '!=' : '='} ${values[0]}`
+  const one = values.length === 1 && !/^\d+-\d+$/.test(values[0])
+  if (one) return `${words} ${node.not ? '!=' : '='} ${values[0]}`
   return `${words} ${node.not ? 'not in' : 'in'} [${values.join(' ')}]`
 }
 
@@ -52,7 +53,8 @@ function rangeText(source: Source, low: number, high: number): string {
 
 /** A value whose place among others counts, so that a name would say nothing. */
 function orderedText(source: Source, value: number): string {
-  return typeof source === 'number' && nameOf(source, value) !== undefined ? String(value) : valueText(source, value)
+  const named = typeof source === 'number' && nameOf(source, value) !== undefined
+  return named ? String(value) : valueText(source, value)
 }
 
 function valueText(source: Source, value: number): string {

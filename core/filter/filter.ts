@@ -8,9 +8,11 @@ import { parseNode } from './parse.ts'
 import { nodeToSql } from './sql.ts'
 
 /**
- * A filter: nfdump's language, any field by name, and what is the same in both is said once.
+ * A filter: nfdump's language, with any field by name as well.
  *
  * A test of a value that a flow does not have is false, so `not src port 80` holds where there is no port.
+ * Other than in nfdump 1.7 the top MPLS label is `label1`, a flow that ends before it begins has a negative
+ * duration, and a record that does not say how many flows it stands for is 1.
  */
 export interface Filter {
   /** As it was written. */
@@ -37,7 +39,7 @@ export function compileFilter(filter: Filter): (batch: FlowBatch, selected: Uint
   return compileNode(filter.root)
 }
 
-/** The flows of `reader` that a filter selects, in the reader's own batches; those left empty are passed over. */
+/** The flows of `reader` that a filter selects, in the reader's own batches; empty ones are passed over. */
 export async function* filterFlows(reader: FlowReader, filter: Filter): FlowReader {
   const select = compileFilter(filter)
   let selected = new Uint8Array(0)
@@ -51,8 +53,8 @@ export async function* filterFlows(reader: FlowReader, filter: Filter): FlowRead
 }
 
 /**
- * A filter as a DuckDB expression, true or false and never NULL, over the columns that `sqlColumns` names; they
- * must all be there: see `filterFields`.
+ * A filter as a DuckDB expression, true or false and never NULL, over the columns that `sqlColumns` names;
+ * they must all be there: see `filterFields`.
  */
 export function filterToSql(filter: Filter): string {
   return nodeToSql(filter.root)

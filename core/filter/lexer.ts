@@ -6,7 +6,7 @@ export interface Token {
   readonly kind: 'word' | 'text' | 'mark' | 'end'
   /** Without the quotes. */
   readonly text: string
-  /** Place in the filter's text. */
+  /** Place in the filter's text; of `end`, behind the last token. */
   readonly start: number
   readonly end: number
 }
@@ -15,7 +15,7 @@ const SPACE = /\s+/y
 const HASH = 35
 const MARK = /&&|\|\||[!=<>]=|[()[\],!=<>&]/y
 const WORD = /[^\s()[\],!=<>&|'"#]+/y
-const QUOTED = /"(?:[^"\\\n]+|\\.)*"|'[^'\n]*'/y
+const QUOTED = /"[^"\\\n]*(?:\\.[^"\\\n]*)*"|'[^'\n]*'/y
 
 /** Columns of the line that a fault shows. */
 const SHOWN_COLUMNS = 100
@@ -27,7 +27,7 @@ const SHOWN_COLUMNS = 100
  */
 export function nextToken(text: string, at: number): Token {
   const start = skipSpace(text, at)
-  if (start === text.length) return { kind: 'end', text: '', start, end: start }
+  if (start === text.length) return { kind: 'end', text: '', start: at, end: start }
   const word = match(WORD, text, start)
   if (word) return { kind: 'word', text: word, start, end: start + word.length }
   const mark = match(MARK, text, start)
@@ -44,10 +44,9 @@ export function nextToken(text: string, at: number): Token {
 
 /** The error that says what is the matter with `token`, and shows its line with a caret under it. */
 export function fault(text: string, token: Token, reason: string): FlowkitError {
-  const at = token.kind === 'end' ? text.trimEnd().length : token.start
-  const from = text.lastIndexOf('\n', at - 1) + 1
-  const line = text.slice(from, lineEnd(text, at))
-  const column = at - from
+  const from = text.lastIndexOf('\n', token.start - 1) + 1
+  const line = text.slice(from, lineEnd(text, token.start))
+  const column = token.start - from
   const cut = line.length > SHOWN_COLUMNS && column > SHOWN_COLUMNS / 2 ? column - SHOWN_COLUMNS / 2 : 0
   const before = (cut > 0 ? '…' : '') + line.slice(cut, column)
   const behind = line.slice(column, cut + SHOWN_COLUMNS) + (line.length > cut + SHOWN_COLUMNS ? '…' : '')

@@ -25,7 +25,7 @@ export function selectRange(
     }
     return
   }
-  for (let i = 0; i < length; i++) { // without a branch, which random values would make cost several times as much
+  for (let i = 0; i < length; i++) { // without a branch, which random values make dear
     const value = column[i]
     out[i] = Number(value >= low) & Number(value <= high)
   }
@@ -42,7 +42,9 @@ export function selectTable(column: Numbers, table: Uint8Array, length: number, 
 }
 
 /** 1 where a number lies in one of the ranges, or with `not` where it is a number and lies in none. */
-export function selectRanges(column: Numbers, ranges: NumberRanges, not: boolean, length: number, out: Uint8Array): void {
+export function selectRanges(
+  column: Numbers, ranges: NumberRanges, not: boolean, length: number, out: Uint8Array,
+): void {
   const flip = not ? 1 : 0
   for (let i = 0; i < length; i++) {
     const value = column[i]
@@ -58,8 +60,10 @@ export function selectOrder(
   for (let i = 0; i < length; i++) out[i] = left[i] < right[i] ? less : left[i] > right[i] ? more : equal
 }
 
-/** 1 where an integer of 64 bits, a pair (low, high), lies in one of the ranges, or with `not` where in none. */
-export function selectWide(column: Uint32Array, ranges: WideRanges, not: boolean, length: number, out: Uint8Array): void {
+/** 1 where an integer of 64 bits, a pair (low, high), lies in one of the ranges, or with `not` in none. */
+export function selectWide(
+  column: Uint32Array, ranges: WideRanges, not: boolean, length: number, out: Uint8Array,
+): void {
   const flip = not ? 1 : 0
   for (let i = 0; i < length; i++) out[i] = inWide(ranges, 0, 0, column[i * 2 + 1], column[i * 2]) ^ flip
 }
@@ -102,7 +106,7 @@ export function toByteSet(values: readonly Uint8Array[]): ByteSet {
   return { byHash, longest }
 }
 
-/** 1 where the bytes of a row, a pair (start in heap, length), are in the set, or with `not` where they are not. */
+/** 1 where the bytes of a row, a pair (start in heap, length), are in the set, or with `not` are not. */
 export function selectBytes(
   column: Uint32Array, { heap, length }: FlowBatch, set: ByteSet, not: boolean, out: Uint8Array,
 ): void {

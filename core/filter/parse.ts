@@ -62,10 +62,11 @@ class Parser {
   }
 
   private parentheses(): Node {
-    if (++this.depth > MAX_DEPTH) throw this.cursor.fault(`expected no more than ${MAX_DEPTH} nested parentheses`)
-    this.cursor.advance()
+    const { cursor } = this
+    if (++this.depth > MAX_DEPTH) throw cursor.fault(`expected no more than ${MAX_DEPTH} nested parentheses`)
+    cursor.advance()
     const node = this.disjunction()
-    if (!this.cursor.take(')')) throw this.cursor.expected('"and", "or" or ")"')
+    if (!cursor.take(')')) throw cursor.expected('"and", "or" or ")"')
     this.depth--
     return node
   }
@@ -149,7 +150,8 @@ class Parser {
     if (field !== undefined) return { kind: 'defined', field }
     const words = cursor.words(PHRASE_WORDS)
     for (let count = words.length; count > 0; count--) {
-      const fields = findPhrase(lower(words.slice(0, count)))?.filter((source) => typeof source === 'number') ?? []
+      const sources = findPhrase(lower(words.slice(0, count))) ?? []
+      const fields = sources.filter((source) => typeof source === 'number')
       if (fields.length === 0) continue
       cursor.advance(words[count - 1])
       return anyOf(fields.map((id) => ({ kind: 'defined', field: id })))

@@ -6,7 +6,7 @@ export interface NumberRanges {
   readonly ends: Float64Array
 }
 
-/** Ranges of IPv4 addresses, with a step before the search that makes a million prefixes as quick as a few. */
+/** Ranges of IPv4 addresses, with an index that makes a search of a million as quick as one of a few. */
 export interface Ipv4Ranges extends NumberRanges {
   /** By the bits of an address above `shift`, and for one address more: how many ranges begin below these. */
   readonly index: Uint32Array

@@ -14,8 +14,8 @@ export function simplify(node: Node): Node {
       const refused = nodes.filter((one) => one.kind === 'not')
       if (refused.length < 2) return joined('and', nodes)
       // not a and not b: not (a or b)
-      const none: Node = { kind: 'not', node: simplify({ kind: 'or', nodes: refused.map((one) => one.node) }) }
-      return joined('and', [...nodes.filter((one) => one.kind !== 'not'), none])
+      const some = simplify({ kind: 'or', nodes: refused.map((one) => one.node) })
+      return joined('and', [...nodes.filter((one) => one.kind !== 'not'), { kind: 'not', node: some }])
     }
     default: return node
   }
@@ -56,8 +56,12 @@ function asSet(node: Node): NumberLeaf | WideLeaf | AddressLeaf | BytesLeaf | un
 function unite(group: readonly Node[]): Node {
   const [first] = group
   switch (first.kind) {
-    case 'number': return { ...first, ranges: mergeRanges(group.flatMap((one) => (one as NumberLeaf).ranges), 1) }
-    case 'wide': return { ...first, ranges: mergeRanges(group.flatMap((one) => (one as WideLeaf).ranges), 1n) }
+    case 'number': {
+      return { ...first, ranges: mergeRanges(group.flatMap((one) => (one as NumberLeaf).ranges), 1) }
+    }
+    case 'wide': {
+      return { ...first, ranges: mergeRanges(group.flatMap((one) => (one as WideLeaf).ranges), 1n) }
+    }
     case 'bytes': return { ...first, values: group.flatMap((one) => (one as BytesLeaf).values) }
     case 'address': return {
       ...first,

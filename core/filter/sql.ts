@@ -19,8 +19,8 @@ export function nodeToSql(node: Node): string {
 }
 
 /**
- * @param open whether the expression is one of those that a WHERE joins with AND: DuckDB can skip parts of files
- * by these, if it sees plain comparisons
+ * @param open whether the expression is one of those that a WHERE joins with AND: DuckDB can skip parts of
+ * files by these, if it sees plain comparisons
  */
 function toSql(node: Node, open: boolean): string {
   switch (node.kind) {
@@ -46,7 +46,8 @@ function toSql(node: Node, open: boolean): string {
 }
 
 function twoValued(source: Source, test: string, open: boolean): string {
-  return open && typeof source === 'number' ? `(${firstColumn(source)} IS NOT NULL AND ${test})` : `coalesce(${test}, FALSE)`
+  if (open && typeof source === 'number') return `(${firstColumn(source)} IS NOT NULL AND ${test})`
+  return `coalesce(${test}, FALSE)`
 }
 
 function leafToSql(node: Leaf): string {
@@ -68,7 +69,9 @@ function wideToSql({ field, ranges }: WideLeaf): string {
 }
 
 /** Single values as one list, which DuckDB looks up by hash, and ranges one by one. */
-function membership<T extends number | bigint>(column: string, ranges: readonly T[], show: (value: T) => string): string {
+function membership<T extends number | bigint>(
+  column: string, ranges: readonly T[], show: (value: T) => string,
+): string {
   const values: string[] = []
   const tests: string[] = []
   for (let i = 0; i < ranges.length; i += 2) {
@@ -85,7 +88,9 @@ function addressesToSql({ field, v4, v6 }: AddressLeaf): string {
   const ipv4 = v4.map((value) => V4_BASE + BigInt(value))
   const few = v4.length + v6.length <= FEW * 2
   const tests: string[] = []
-  if (v4.length > 0) tests.push(`(${high} = 0 AND ${few ? membership(low, ipv4, unsigned) : prefixes4(low, ipv4)})`)
+  if (v4.length > 0) {
+    tests.push(`(${high} = 0 AND ${few ? membership(low, ipv4, unsigned) : prefixes4(low, ipv4)})`)
+  }
   if (v6.length > 0) tests.push(few ? ranges6(high, low, v6) : prefixes6(high, low, v6))
   return anyTest(tests)
 }
@@ -99,12 +104,15 @@ function bytesToSql({ field, values }: BytesLeaf): string {
 function ranges6(high: string, low: string, ranges: readonly bigint[]): string {
   const tests: string[] = []
   for (let i = 0; i < ranges.length; i += 2) {
-    const [a, b] = [ranges[i], ranges[i + 1]]
-    const [ah, al, bh, bl] = [a / WORD, a % WORD, b / WORD, b % WORD].map(unsigned)
-    if (ah === bh) tests.push(`(${high} = ${ah} AND ${low} ${al === bl ? `= ${al}` : `BETWEEN ${al} AND ${bl}`})`)
+    const [first, last] = [ranges[i], ranges[i + 1]]
+    const [fh, fl, lh, ll] = [first / WORD, first % WORD, last / WORD, last % WORD].map(unsigned)
+    const highs = fh === lh ? `${high} = ${fh}` : `${high} BETWEEN ${fh} AND ${lh}`
+    if (first % WORD === 0n && last % WORD === WORD - 1n) tests.push(highs)
+    else if (first === last) tests.push(`(${highs} AND ${low} = ${fl})`)
+    else if (fh === lh) tests.push(`(${highs} AND ${low} BETWEEN ${fl} AND ${ll})`)
     else {
-      const inside = `${high} BETWEEN ${ah} AND ${bh}`
-      tests.push(`(${inside} AND (${high} > ${ah} OR ${low} >= ${al}) AND (${high} < ${bh} OR ${low} <= ${bl}))`)
+      const edges = `(${high} > ${fh} OR ${low} >= ${fl}) AND (${high} < ${lh} OR ${low} <= ${ll})`
+      tests.push(`(${highs} AND ${edges})`)
     }
   }
   return anyTest(tests)
@@ -113,7 +121,9 @@ function ranges6(high: string, low: string, ranges: readonly bigint[]): string {
 /** Many IPv4 ranges as prefixes: a list for each length, which DuckDB looks up by hash. */
 function prefixes4(low: string, ranges: readonly bigint[]): string {
   const byLength = [...toPrefixes(ranges)]
-  return anyTest(byLength.map(([free, starts]) => oneOf(shifted(low, free), starts.map((at) => unsigned(at >> free)))))
+  return anyTest(byLength.map(([free, starts]) => (
+    oneOf(shifted(low, free), starts.map((at) => unsigned(at >> free)))
+  )))
 }
 
 /** The same for IPv6, where a prefix of 64 bits or less is about the high word alone. */

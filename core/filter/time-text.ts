@@ -8,8 +8,8 @@ const CLOCK = /^(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(z|[+-]\d\d:?\d\d)?$/i
 /**
  * The time that `text` names, µs since the epoch, or undefined if it names none.
  *
- * RFC 3339; `YYYY[-MM[-DD[ HH:MM[:SS[.fraction]]]]]` in the local zone, with `T`, space or nfdump's `.` between
- * date and clock and `/` for `-`; `now`; `-1h`, `+30s` (ms s m h d w) from now.
+ * RFC 3339; `YYYY[-MM[-DD[ HH:MM[:SS[.fraction]]]]]` in the local zone, with `T`, space or nfdump's `.`
+ * between date and clock and `/` for `-`; `now`; `-1h`, `+30s` (ms s m h d w) from now.
  *
  * @param now µs since the epoch
  */
@@ -20,7 +20,7 @@ export function parseTime(text: string, now: number): number | undefined {
   const [, day, clock] = /^([\d/-]{4,10})(?:[T .](.+))?$/i.exec(text) ?? []
   const date = DATE.exec(day ?? '')
   const time = clock === undefined ? ['', '0', '0'] : CLOCK.exec(clock)
-  if (!date || !time) return undefined
+  if (!date || !time || (clock !== undefined && date[3] === undefined)) return undefined
   const [year, month, dayOfMonth] = [Number(date[1]), Number(date[2] ?? 1), Number(date[3] ?? 1)]
   const [hours, minutes, seconds] = [Number(time[1]), Number(time[2]), Number(time[3] ?? 0)]
   if (hours > 23 || minutes > 59 || seconds > 59) return undefined

@@ -17,23 +17,24 @@ const NAMES: Readonly<Partial<Record<FieldName, Names>>> = {
   forwarding_status: {
     unknown: [0, 63], forwarded: [64, 127], dropped: [128, 191], consumed: [192, 255],
     ukwn: [0, 63], forw: [64, 127], drop: [128, 191], term: [192, 255],
-    frag: 65, dacld: 129, daclp: 130, noroute: 131, dadj: 132, dfrag: 133, dbadh: 134, dbadtlen: 135, dbadhlen: 136,
-    dbadttl: 137, dpolicy: 138, dwred: 139, drpf: 140, dforus: 141, dbadof: 142, dhw: 143, tadj: 193, tincadj: 194,
-    tforus: 195,
+    frag: 65, dacld: 129, daclp: 130, noroute: 131, dadj: 132, dfrag: 133, dbadh: 134, dbadtlen: 135,
+    dbadhlen: 136, dbadttl: 137, dpolicy: 138, dwred: 139, drpf: 140, dforus: 141, dbadof: 142, dhw: 143,
+    tadj: 193, tincadj: 194, tforus: 195,
   },
   // RFC 8158 §4.3, by nfdump's names
   nat_event: {
-    invalid: 0, add: 1, create: 1, delete: 2, exhaust: 3, add44: 4, del44: 5, add64: 6, del64: 7, add44bib: 8,
-    del44bib: 9, add64bib: 10, del64bib: 11, pexhaust: 12, quotaexh: 13, addaddr: 14, deladdr: 15, addpblk: 16,
-    delpblk: 17, threshld: 18,
+    invalid: 0, add: 1, create: 1, delete: 2, exhaust: 3, add44: 4, del44: 5, add64: 6, del64: 7,
+    add44bib: 8, del44bib: 9, add64bib: 10, del64bib: 11, pexhaust: 12, quotaexh: 13, addaddr: 14,
+    deladdr: 15, addpblk: 16, delpblk: 17, threshld: 18,
   },
   // Cisco ASA's NetFlow guide, by nfdump's names
   firewall_event: {
-    ignore: 0, create: 1, delete: 2, denied: 3, alert: 4, update: 5, deleted: 2, teardown: 2, term: 2, deny: 3,
+    ignore: 0, create: 1, delete: 2, denied: 3, alert: 4, update: 5, deleted: 2, teardown: 2, term: 2,
+    deny: 3,
   },
   firewall_ext_event: {
-    'ignore': 0, 'i-acl': 1001, 'ingress': 1001, 'e-acl': 1002, 'egress': 1002, 'deny': 1003, 'interface': 1003,
-    'access': 1003, 'nosyn': 1004,
+    'ignore': 0, 'i-acl': 1001, 'ingress': 1001, 'e-acl': 1002, 'egress': 1002, 'deny': 1003,
+    'interface': 1003, 'access': 1003, 'nosyn': 1004,
   },
 }
 
@@ -64,7 +65,9 @@ export function nameOf(field: number, value: number): string | undefined {
 export function parseFlags(text: string): number | undefined {
   if (!/^[fsrpauecx]+$/i.test(text)) return undefined
   let flags = 0
-  for (const letter of text.toUpperCase()) flags |= letter === 'X' ? ALL_FLAGS : 1 << FLAG_LETTERS.indexOf(letter)
+  for (const letter of text.toUpperCase()) {
+    flags |= letter === 'X' ? ALL_FLAGS : 1 << FLAG_LETTERS.indexOf(letter)
+  }
   return flags
 }
 

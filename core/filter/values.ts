@@ -8,7 +8,8 @@ import { namedValue } from './value-names.ts'
 const SUFFIXES: Readonly<Record<string, number>> = {
   '': 1, 'k': 1e3, 'm': 1e6, 'g': 1e9, 't': 1e12, 'ki': 2 ** 10, 'mi': 2 ** 20, 'gi': 2 ** 30, 'ti': 2 ** 40,
 }
-const MAX = { u8: 255, u16: 65_535, u32: 2 ** 32 - 1, u64: 2 ** 53, count: 2 ** 53, mac: 2 ** 48 - 1 } as const
+const MAX_COUNT = Number.MAX_SAFE_INTEGER
+const MAX = { u8: 255, u16: 65_535, u32: 2 ** 32 - 1, u64: MAX_COUNT, count: MAX_COUNT } as const
 const MAX_WIDE = 2n ** 64n - 1n
 const DAY = 86_400 // s
 
@@ -32,6 +33,7 @@ export function describe(source: Source, text: string): string {
   }
   const name = typeof source === 'number' ? FIELDS[source].name : ''
   if (name === 'proto') return 'a protocol name or number'
+  if (/tcp_flags$/.test(name)) return 'TCP flags, as SA, or their number'
   const noun = /_port$/.test(name) ? 'a port number' : /_as$/.test(name) ? 'an AS number' : 'a number'
   const max = maxOf(source)
   return /^\d/.test(text) && max <= MAX.u32 ? `${noun} (0 to ${max})` : noun

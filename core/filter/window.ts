@@ -3,10 +3,11 @@ import type { Filter } from './filter.ts'
 import { allOf, type Node } from './node.ts'
 
 /**
- * The filter for flows that overlap the time from `since` up to but not including `until`, µs since the epoch.
+ * The filter for flows that overlap the time from `since` up to but not including `until`, µs since the
+ * epoch; where one is undefined there is no bound.
  *
- * A flow without start or end has what it has, failing that the time of its event, or when it was received; one
- * without any time is not in the window. Where a bound is undefined there is none.
+ * For a flow without a start its end counts, and the other way round; failing both the time of its event, or
+ * when it was received. One without any time is in no window that has a bound.
  */
 export function overlaps(since: number | undefined, until: number | undefined): Filter {
   const nodes: Node[] = []

@@ -120,8 +120,8 @@ const PHRASES: readonly (readonly [string, ...(FieldName | DerivedName)[]])[] = 
 
 /** Words of nfdump's for what flows have no field for here. */
 const UNKNOWN = new Set([
-  'ident', 'count', 'cnt', 'payload', 'in payload', 'out payload', 'geo', 'src geo', 'dst geo', 'pf', 'nbar', 'ja3',
-  'ja4', 'tun', 'src tun', 'dst tun', 'exporter id', 'exporter sysid', 'sysid',
+  'ident', 'count', 'cnt', 'payload', 'in payload', 'out payload', 'geo', 'src geo', 'dst geo', 'pf',
+  'tun', 'src tun', 'dst tun', 'exporter id', 'exporter sysid', 'sysid',
 ])
 
 /** Most words of a phrase. */
@@ -129,7 +129,7 @@ export const PHRASE_WORDS = 4
 
 const byPhrase = new Map<string, readonly Source[]>()
 for (const [phrase, ...names] of PHRASES) {
-  const sources = names.map((name) => Object.hasOwn(DERIVED, name) ? name as DerivedName : findField(name)!.id)
+  const sources = names.map((name) => isDerived(name) ? name : findField(name)!.id)
   for (const text of alternatives(phrase.split(' '))) byPhrase.set(text, sources)
 }
 
@@ -155,7 +155,7 @@ export function isUnknown(words: string): boolean {
  * @returns the ids of several fields where an element fills them all, each with a part of it
  */
 export function findFields(name: string): readonly number[] {
-  const field = findField(name)
+  const field = findField(name) ?? FIELDS.find(({ column }) => column === name)
   if (field) return [field.id]
   const element = findElementByName(name)
   if (!element) return []
@@ -185,7 +185,7 @@ export function nearest(word: string): string | undefined {
   for (const candidate of new Set(known.flatMap((phrase) => phrase.split(' ')))) {
     if (Math.abs(candidate.length - word.length) > limit) continue
     const steps = distance(word, candidate)
-    if (steps < least) [least, best] = [steps, candidate]
+    if (steps > 0 && steps < least) [least, best] = [steps, candidate]
   }
   return best
 }
@@ -199,12 +199,17 @@ function distance(a: string, b: string): number {
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1] ? 0 : 1
       next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + same)
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) next[j] = Math.min(next[j], before[j - 2] + 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      if (swapped) next[j] = Math.min(next[j], before[j - 2] + 1)
     }
     before = row
     row = next
   }
   return row[b.length]
+}
+
+function isDerived(name: FieldName | DerivedName): name is DerivedName {
+  return Object.hasOwn(DERIVED, name)
 }
 
 function alternatives([first, ...rest]: readonly string[]): string[] {

@@ -21,6 +21,14 @@ export type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array | Add
 /** The columns of a batch by name: `u64` is pairs (low, high), `text` and `octets` pairs (start in heap, length). */
 export type Columns = { readonly [N in ColumnName]: ColumnOf<ColumnType[N]> }
 
+/** How full a batch is, to come back to. */
+export interface BatchMark {
+  readonly length: number
+  readonly heapLength: number
+  readonly saturated: number
+  readonly shapes: number
+}
+
 /**
  * A batch of flow records as columns: row `i` is element `i` of each column (`2i`, `2i + 1` for pairs).
  *
@@ -120,6 +128,20 @@ export class FlowBatch {
   useExtras(): Uint32Array {
     if (this.extras.length === 0) this.extras = new Uint32Array(this.capacity * 2)
     return this.extras
+  }
+
+  /** How full the batch is now. */
+  mark(): BatchMark {
+    const { length, heapLength, saturated, shapes } = this
+    return { length, heapLength, saturated, shapes: shapes.length }
+  }
+
+  /** Take back what was added since `mark`. */
+  restore(mark: BatchMark): void {
+    this.length = mark.length
+    this.heapLength = mark.heapLength
+    this.saturated = mark.saturated
+    while (this.shapes.length > mark.shapes) this.shapeIds.delete(this.shapes.pop()!.key)
   }
 
   /** Forget all rows. */

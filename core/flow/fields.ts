@@ -105,7 +105,7 @@ const TABLE = {
   aggregation: ['u8', '', '- - - -', 'Aggregation scheme of the record (v8)'],
   src_tag: ['u32', '', '- - - src_tag', 'Source tag of flow-tools'],
   dst_tag: ['u32', '', '- - - dst_tag', 'Destination tag of flow-tools'],
-  valid_flags: ['u32', '', '- - - -', 'Which fields are invalid (v7 flags: the byte, then the 16 bits)'],
+  valid_flags: ['u16', '', '- - - -', 'Which fields are invalid (v7)'],
 
   // How the flow ended and what became of it
   end_reason: ['u8', '136', 'flow_end_reason - - -', 'Why the flow ended'],
@@ -236,15 +236,17 @@ export const FIELD_COUNT: number = FIELDS.length
 export const ID: Readonly<Record<ColumnName, number>> =
   Object.fromEntries(FIELDS.map((field) => [field.column, field.id])) as Record<ColumnName, number>
 
-const byName = new Map<string, Field>(FIELDS.map((field) => [field.name, field]))
+const byName = new Map<string, Field>(
+  FIELDS.flatMap((field) => [[field.name, field], [field.column.toLowerCase(), field]]),
+)
 
 /**
- * The field called `name`: the table's name, in any case, or the name in camelCase.
+ * The field called `name`: the table's name or its column's, in any case.
  *
  * @returns undefined when there is none
  */
 export function findField(name: string): Field | undefined {
-  return byName.get(name) ?? byName.get(name.replace(/(?<=[a-z0-9])[A-Z]/g, '_$&').toLowerCase())
+  return byName.get(name.toLowerCase())
 }
 
 /** Whether fields are wanted, by id (1 or 0), of a list of ids. */

@@ -5,8 +5,8 @@ import { domainOf, exporterOf, newExporters, type Exporter, type Exporters } fro
 import { decodeFixed, fixedVersion, type FixedPlans } from './fixed.ts'
 import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
 import type { Wanted } from './plan.ts'
-import { decodeSets } from './sets.ts'
-import { track } from './sequence.ts'
+import { decodeHeld, decodeSets, type SetContext } from './sets.ts'
+import { loseTrack, track } from './sequence.ts'
 
 /** Decodes export datagrams of every protocol, and keeps what the protocols need kept between them. */
 export interface DatagramDecoder {
@@ -42,15 +42,16 @@ export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDec
     decode(datagram, batch) {
       const exporter = exporterOf(exporters, datagram)
       const { counters } = exporter
-      const { length } = batch
-      const { records } = counters
+      const mark = batch.mark()
+      const { records, optionsRecords } = counters
       counters.datagrams++
       counters.bytes += datagram.end - datagram.start
       try {
         return decodeMessages(state, datagram, exporter, batch)
       } catch (error) {
-        batch.length = length
+        batch.restore(mark)
         counters.records = records
+        counters.optionsRecords = optionsRecords
         if (error instanceof FlowkitError) counters.faults[error.code] = (counters.faults[error.code] ?? 0) + 1
         throw error
       }
@@ -73,36 +74,56 @@ function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, ba
   header.version = view.getUint16(start)
   switch (header.version) {
     case 1: case 5: case 6: case 7: case 8: return decodeFixedDatagram(state, datagram, exporter, batch)
-    case 9:
+    case 9: {
       readV9Header(header, view, start, end)
-      return decodeMessage(state, exporter, bytes, view, start + V9_HEADER, end, batch)
+      const message = decodeMessage(state, exporter, bytes, view, start + V9_HEADER, end, batch)
+      accept([message])
+      return message.records
+    }
     case 10: {
-      let count = 0
+      const messages: Message[] = []
       for (let at = start; at < end;) { // RFC 7011 wants one message a datagram; files and some exporters put more
         const next = readIpfixHeader(header, view, at, end)
-        count += decodeMessage(state, exporter, bytes, view, at + IPFIX_HEADER, next, batch)
+        messages.push(decodeMessage(state, exporter, bytes, view, at + IPFIX_HEADER, next, batch))
         at = next
       }
-      return count
+      accept(messages)
+      return messages.reduce((sum, { records }) => sum + records, 0)
     }
   }
   const name = view.getUint32(start) === SFLOW_V5 ? 'sFlow v5' : `NetFlow version ${header.version}`
   throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode datagram: ${name} is not supported`)
 }
 
+/** A v9 or IPFIX message that is decoded; its datagram may still prove damaged. */
+interface Message {
+  readonly context: SetContext
+  readonly sequence: number
+  readonly records: number
+}
+
 /** Decode the sets of one v9 or IPFIX message, whose header is read. */
 function decodeMessage(
   { exporters, wanted, header, setFields }: State, exporter: Exporter,
   bytes: Uint8Array, view: DataView, at: number, end: number, batch: FlowBatch,
-): number {
+): Message {
   const { version, sequence } = header
   const domain = domainOf(exporters, exporter, version, header.domain)
   const context = {
     exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version], unfilled: batch.length,
+    learned: [], held: false,
   }
-  const records = decodeSets(context, bytes, view, at, end)
-  track(domain.sequence, sequence, version === 9 ? 1 : records)
-  return records
+  return { context, sequence, records: decodeSets(context, bytes, view, at, end) }
+}
+
+/** The messages of a datagram are sound: account for them, and decode what waited for their templates. */
+function accept(messages: readonly Message[]): void {
+  for (const { context, sequence, records } of messages) {
+    const { domain, header: { version } } = context
+    track(domain.sequence, sequence, version === 9 ? 1 : records)
+    if (context.held && version === 10) loseTrack(domain.sequence)
+    if (context.learned.length > 0) decodeHeld(context)
+  }
 }
 
 const FIXED_TYPES: Readonly<Record<number, number>> = {

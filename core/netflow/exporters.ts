@@ -6,17 +6,24 @@ import type { Template } from './templates.ts'
 
 /** State is bounded, since anybody can send a datagram with any source address. */
 export const LIMITS = {
-  exporters: 65_536,
+  exporters: 16_384,
+  /** Observation domains, over all exporters and of one. */
+  domains: 32_768,
   domainsPerExporter: 256,
-  templatesPerDomain: 4096,
-  /** Over all exporters. */
+  /** Templates, over all exporters and of one, and the bytes of their records. */
   templates: 32_768,
-  /** Bytes of all templates. */
   templateBytes: 16_777_216,
-  /** Bytes of data that wait for their template, over all exporters and per domain. */
+  templatesPerExporter: 8192,
+  templateBytesPerExporter: 4_194_304,
+  /** Samplers told of by options, over all exporters. */
+  samplers: 65_536,
+  /** Bytes of data that wait for their template, over all exporters and of one domain. */
   waitingBytes: 16_777_216,
   waitingBytesPerDomain: 1_048_576,
 } as const
+
+/** Bytes that a waiting set takes beside its contents, about; they count too. */
+export const SET_OVERHEAD = 512
 
 /** A data set whose template has not come yet. */
 export interface WaitingSet {
@@ -33,7 +40,8 @@ export interface Domain {
   readonly sequence: Sequence
   /** systemInitTimeMilliseconds (IE 160) as an options record told it; 0 if none did. */
   systemInit: number
-  waiting: WaitingSet[]
+  /** By template id. */
+  readonly waiting: Map<number, WaitingSet[]>
   waitingBytes: number
 }
 
@@ -61,6 +69,8 @@ export interface Exporter {
   readonly v6: Uint8Array
   /** By version * 2^32 + domain. */
   readonly domains: Map<number, Domain>
+  templates: number
+  templateBytes: number
   readonly counters: ExporterCounters
 }
 
@@ -68,8 +78,10 @@ export interface Exporter {
 export interface Exporters {
   readonly byKey: Map<number | string, Exporter>
   latest: Exporter | undefined
+  domains: number
   templates: number
   templateBytes: number
+  samplers: number
   waitingBytes: number
   /** Exporters forgotten because there were too many. */
   forgotten: number
@@ -77,7 +89,10 @@ export interface Exporters {
 
 /** No exporter yet. */
 export function newExporters(): Exporters {
-  return { byKey: new Map(), latest: undefined, templates: 0, templateBytes: 0, waitingBytes: 0, forgotten: 0 }
+  return {
+    byKey: new Map(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0, waitingBytes: 0,
+    forgotten: 0,
+  }
 }
 
 /** The exporter a datagram came from, made at its first; now the most recent. */
@@ -88,7 +103,9 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   let exporter = all.byKey.get(key)
   if (exporter) all.byKey.delete(key)
   else {
-    exporter = { key, family, v4, v6: copyBytes(v6, 0, 16), domains: new Map(), counters: newCounters() }
+    exporter = {
+      key, family, v4, v6: copyBytes(v6, 0, 16), domains: new Map(), templates: 0, templateBytes: 0, counters: newCounters(),
+    }
     if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
   }
   all.byKey.set(key, exporter)
@@ -103,84 +120,107 @@ export function domainOf(all: Exporters, exporter: Exporter, version: number, id
   if (!domain) {
     if (exporter.domains.size >= LIMITS.domainsPerExporter) {
       const [oldest] = exporter.domains.keys()
-      forgetDomain(all, exporter.domains.get(oldest)!, exporter)
-      exporter.domains.delete(oldest)
+      forgetDomain(all, exporter, oldest)
     }
+    while (all.domains >= LIMITS.domains) forgetOldest(all)
     domain = {
-      templates: new Map(), sampling: newSampling(), sequence: newSequence(), systemInit: 0, waiting: [], waitingBytes: 0,
+      templates: new Map(), sampling: newSampling(), sequence: newSequence(), systemInit: 0, waiting: new Map(),
+      waitingBytes: 0,
     }
     exporter.domains.set(key, domain)
+    all.domains++
   }
   return domain
 }
 
 /** Put a template into its domain, in the place of one of the same id, and keep within the limits. */
-export function addTemplate(all: Exporters, domain: Domain, template: Template): void {
-  removeTemplate(all, domain, template.id)
-  if (domain.templates.size >= LIMITS.templatesPerDomain) {
-    const [oldest] = domain.templates.keys()
-    removeTemplate(all, domain, oldest)
-  }
+export function addTemplate(all: Exporters, exporter: Exporter, domain: Domain, template: Template): void {
+  removeTemplate(all, exporter, domain, template.id)
   domain.templates.set(template.id, template)
-  all.templates++
-  all.templateBytes += template.raw.length
-  while ((all.templates > LIMITS.templates || all.templateBytes > LIMITS.templateBytes) && all.byKey.size > 1) {
-    forgetOldest(all)
+  count(all, exporter, 1, template.raw.length)
+  while (exporter.templates > LIMITS.templatesPerExporter || exporter.templateBytes > LIMITS.templateBytesPerExporter) {
+    if (!removeOldestTemplate(all, exporter, template)) break
   }
+  while (all.templates > LIMITS.templates || all.templateBytes > LIMITS.templateBytes) forgetOldest(all)
 }
 
 /** Forget a template. */
-export function removeTemplate(all: Exporters, domain: Domain, id: number): void {
+export function removeTemplate(all: Exporters, exporter: Exporter, domain: Domain, id: number): void {
   const template = domain.templates.get(id)
   if (!template) return
   domain.templates.delete(id)
-  all.templates--
-  all.templateBytes -= template.raw.length
+  count(all, exporter, -1, -template.raw.length)
+}
+
+/** Forget the first template of an exporter that is not `newest`. @returns whether there was one */
+function removeOldestTemplate(all: Exporters, exporter: Exporter, newest: Template): boolean {
+  for (const domain of exporter.domains.values()) {
+    for (const template of domain.templates.values()) {
+      if (template === newest) continue
+      removeTemplate(all, exporter, domain, template.id)
+      return true
+    }
+  }
+  return false
+}
+
+function count(all: Exporters, exporter: Exporter, templates: number, bytes: number): void {
+  all.templates += templates
+  all.templateBytes += bytes
+  exporter.templates += templates
+  exporter.templateBytes += bytes
 }
 
 /** Keep a data set until its template comes; the oldest sets give way when there are too many. */
 export function holdSet(all: Exporters, exporter: Exporter, domain: Domain, set: WaitingSet): void {
   exporter.counters.heldSets++
-  if (set.bytes.length > LIMITS.waitingBytesPerDomain || all.waitingBytes + set.bytes.length > LIMITS.waitingBytes) {
+  const size = set.bytes.length + SET_OVERHEAD
+  if (size > LIMITS.waitingBytesPerDomain || all.waitingBytes + size > LIMITS.waitingBytes) {
     exporter.counters.abandonedSets++
     return
   }
-  while (domain.waitingBytes + set.bytes.length > LIMITS.waitingBytesPerDomain) {
-    const oldest = domain.waiting.shift()!
-    domain.waitingBytes -= oldest.bytes.length
-    all.waitingBytes -= oldest.bytes.length
+  while (domain.waitingBytes + size > LIMITS.waitingBytesPerDomain) {
+    const [[id, sets]] = domain.waiting
+    unwait(all, domain, sets.shift()!)
+    if (sets.length === 0) domain.waiting.delete(id)
     exporter.counters.abandonedSets++
   }
-  domain.waiting.push(set)
-  domain.waitingBytes += set.bytes.length
-  all.waitingBytes += set.bytes.length
+  const sets = domain.waiting.get(set.templateId)
+  if (sets) sets.push(set)
+  else domain.waiting.set(set.templateId, [set])
+  domain.waitingBytes += size
+  all.waitingBytes += size
 }
 
 /** Take out the sets that wait for template `id`, oldest first. */
-export function releaseSets(all: Exporters, domain: Domain, id: number): WaitingSet[] {
-  const released = domain.waiting.filter((set) => set.templateId === id)
-  if (released.length === 0) return released
-  domain.waiting = domain.waiting.filter((set) => set.templateId !== id)
-  for (const { bytes } of released) {
-    domain.waitingBytes -= bytes.length
-    all.waitingBytes -= bytes.length
-  }
-  return released
+export function releaseSets(all: Exporters, domain: Domain, id: number): readonly WaitingSet[] {
+  const sets = domain.waiting.get(id) ?? []
+  domain.waiting.delete(id)
+  for (const set of sets) unwait(all, domain, set)
+  return sets
+}
+
+function unwait(all: Exporters, domain: Domain, { bytes }: WaitingSet): void {
+  domain.waitingBytes -= bytes.length + SET_OVERHEAD
+  all.waitingBytes -= bytes.length + SET_OVERHEAD
 }
 
 function forgetOldest(all: Exporters): void {
   const [oldest] = all.byKey.values()
-  for (const domain of oldest.domains.values()) forgetDomain(all, domain, oldest)
+  for (const key of oldest.domains.keys()) forgetDomain(all, oldest, key)
   all.byKey.delete(oldest.key)
   if (all.latest === oldest) all.latest = undefined
   all.forgotten++
 }
 
-function forgetDomain(all: Exporters, domain: Domain, { counters }: Exporter): void {
-  all.templates -= domain.templates.size
-  for (const { raw } of domain.templates.values()) all.templateBytes -= raw.length
+function forgetDomain(all: Exporters, exporter: Exporter, key: number): void {
+  const domain = exporter.domains.get(key)!
+  for (const { raw } of domain.templates.values()) count(all, exporter, -1, -raw.length)
+  for (const sets of domain.waiting.values()) exporter.counters.abandonedSets += sets.length
   all.waitingBytes -= domain.waitingBytes
-  counters.abandonedSets += domain.waiting.length
+  all.samplers -= domain.sampling.byId.size
+  all.domains--
+  exporter.domains.delete(key)
 }
 
 function newCounters(): ExporterCounters {

@@ -96,7 +96,7 @@ export function decodeFixed(
   batch.reserve(count)
   const row = batch.length
   runPlan(ready.plan, view, bytes, at + headerSize, count, batch, row, header)
-  if (header.samplingRate > 0 && ready.sampled !== ready.plain) {
+  if (header.samplingRate > 0) {
     const { samplingAlgorithm } = header
     const shape = samplingAlgorithm > 0 ? ready.sampledHow : ready.sampled
     fillSampling(header.samplingRate, SAMPLING_SOURCE.header, shape, batch, row, row + count)
@@ -111,7 +111,7 @@ function prepare(plans: FixedPlans, { version, aggregation }: MessageHeader, fix
   const plan = makePlan(fixed.layout, { ...wanted, extras: false }, true)
   const header = headerFields(version, wanted)
   const sampling = samplingFields(wanted)
-  const how = sampling.length > 0 ? [...sampling, ID.samplingAlgorithm] : []
+  const how = !wanted.fields || wanted.fields[ID.samplingAlgorithm] ? [...sampling, ID.samplingAlgorithm] : sampling
   const ready = {
     plan, header, canTellUptime: true,
     plain: rowShape(plan.shape, header, []),

@@ -1,4 +1,4 @@
-import type { Domain } from './exporters.ts'
+import { LIMITS, type Domain, type Exporters } from './exporters.ts'
 import { learnSampling } from './sampling.ts'
 import { readUint } from './steps.ts'
 import type { Template } from './templates.ts'
@@ -12,7 +12,7 @@ const MAX_NUMBER = 8
  * What is learned is about all records of the observation domain: the exporter's start (IE 160) and sampling.
  */
 export function learnOptions(
-  domain: Domain, { layout }: Template, bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
+  all: Exporters, domain: Domain, { layout }: Template, bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
 ): void {
   const values = new Map<number, number>()
   for (const [i, { pen, id }] of layout.entries()) {
@@ -20,5 +20,7 @@ export function learnOptions(
   }
   const init = values.get(160)
   if (init !== undefined && init > 0 && init < 2 ** 53 / 1000) domain.systemInit = init
-  learnSampling(domain.sampling, values)
+  const before = domain.sampling.byId.size
+  learnSampling(domain.sampling, values, all.samplers < LIMITS.samplers)
+  all.samplers += domain.sampling.byId.size - before
 }

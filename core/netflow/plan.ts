@@ -30,6 +30,8 @@ export interface Plan {
   /** Lengths of all fields if one is variable; undefined for fixed layouts. */
   readonly lengths: Uint16Array | undefined
   readonly shape: Shape
+  /** Whether records tell their sampler. */
+  readonly hasSampler: boolean
   /** Places of the fields that are kept as extras, and their offsets in fixed layouts. */
   readonly extras: readonly { readonly index: number, readonly at: number, readonly length: number }[]
 }
@@ -39,6 +41,8 @@ const MILLIS = new Set([152, 153, 258, 323])
 const MICROS = new Set([154, 155, 324])
 const NANOS = new Set([156, 157, 325])
 const REVERSE_PEN = 29305
+/** The record does not tell when the exporter was started. */
+const NO_INIT = -Infinity
 
 /** For each element that fills a column: the columns, with the element's rank among those that fill it. */
 const FILLS: ReadonlyMap<number, readonly { field: Field, rank: number }[]> = fillsOf(FIELDS)
@@ -69,23 +73,24 @@ function elementKey(pen: number, id: number): number {
 export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTellUptime: boolean): Plan {
   const offsets = offsetsOf(layout)
   const variable = layout.some((f) => f.length === VARIABLE_LENGTH)
-  const initAt = variable ? -1 : layout.findIndex((f) => f.pen === 0 && f.id === 160 && f.length === 8)
-  const chosen = choose(layout, canTellUptime || initAt >= 0)
-  const steps: Step[] = []
+  const init = layout.findIndex((f) => f.pen === 0 && f.id === 160 && f.length === 8)
+  const chosen = choose(layout, canTellUptime || init >= 0)
+  const all: Step[] = []
   const used = new Set<number>()
   const present = new Set<number>()
   for (const { index, field } of chosen) {
-    const step = stepFor(layout[index], field, index, offsets[index], initAt < 0 ? -1 : offsets[initAt])
+    const step = stepFor(layout[index], field, index, offsets[index], init < 0 ? NO_INIT : variable ? init : offsets[init] - offsets[index])
     if (!step) continue
     used.add(index)
-    if (wanted.fields && !wanted.fields[step.field]) continue
-    steps.push(step)
+    all.push(step)
     present.add(step.field)
     if (step.field2 >= 0) present.add(step.field2)
   }
-  addDurations(layout, offsets, steps, present, used)
-  orderSteps(steps)
-  if (!wanted.fields || wanted.fields[ID.etype]) addEtype(steps, present)
+  addDerived(layout, offsets, all, present, used)
+  orderSteps(all)
+  addEtype(all, present)
+  const steps = wanted.fields ? neededSteps(all, wanted.fields) : all
+  const shown = wanted.fields ? [...present].filter((id) => wanted.fields![id]) : present
   const extras = !wanted.extras ? [] : layout.map((f, index) => ({ index, at: offsets[index], length: f.length }))
     .filter(({ index, length }) => !used.has(index) && length > 0 && !isPadding(layout[index]))
   const elements: ExtraElement[] = extras.map(({ index }) => layout[index])
@@ -93,9 +98,21 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
     steps,
     minLength: layout.reduce((sum, f) => sum + (f.length === VARIABLE_LENGTH ? 1 : f.length), 0),
     lengths: variable ? Uint16Array.from(layout, (f) => f.length) : undefined,
-    shape: makeShape(present, digitsOf(layout, chosen), elements),
+    shape: makeShape(shown, digitsOf(layout, chosen), elements),
+    hasSampler: present.has(ID.samplerId),
     extras,
   }
+}
+
+/** The steps that fill wanted columns, or columns that those are computed from. */
+function neededSteps(steps: readonly Step[], wanted: Uint8Array): Step[] {
+  const needed = wanted.slice()
+  if (wanted[ID.samplingRate] || wanted[ID.samplingSource]) needed[ID.samplerId] = 1
+  for (const { op, field, field2 } of steps) {
+    // a duration is added to the other time, and an EtherType is that of an address
+    if ((op === OP.DURATION_MS || op === OP.DURATION_US || op === OP.ETYPE) && needed[field]) needed[field2] = 1
+  }
+  return steps.filter(({ field, field2 }) => needed[field] || (field2 >= 0 && needed[field2]))
 }
 
 /** Run a plan over `count` records of fixed length from `start` on, into rows from `row` on. */
@@ -126,7 +143,9 @@ export function runPlanOnce(
   for (const step of plan.steps) {
     const { index } = step
     if (index < 0) runStep(step, 0, 0, view, bytes, 0, 1, batch, row, clock)
-    else runStep(step, starts[index], lengths[index], view, bytes, 0, 1, batch, row, clock)
+    else if (step.op === OP.UPTIME_INIT) {
+      runStep({ ...step, value: starts[step.value] - starts[index] }, starts[index], 4, view, bytes, 0, 1, batch, row, clock)
+    } else runStep(step, starts[index], lengths[index], view, bytes, 0, 1, batch, row, clock)
   }
   if (plan.extras.length === 0) return
   const pairs = batch.useExtras()
@@ -177,7 +196,7 @@ function choose(layout: readonly LayoutField[], canTellUptime: boolean): { index
 }
 
 function stepFor(
-  { pen, id, length }: LayoutField, field: Field, index: number, at: number, initAt: number,
+  { pen, id, length }: LayoutField, field: Field, index: number, at: number, init: number,
 ): Step | undefined {
   const base = { field: field.id, at, length, index, field2: -1, value: 0 }
   const element = pen === 0 || pen === REVERSE_PEN ? id : -1 // of columns named directly: none
@@ -192,7 +211,7 @@ function stepFor(
       return length === 16 ? { ...base, op: OP.IPV6 } : undefined
     case 'mac': return length === 6 ? { ...base, op: OP.MAC } : undefined
     case 'u64': return length <= 8 ? { ...base, op: OP.U64 } : undefined
-    case 'time': return timeStep(element, base, initAt)
+    case 'time': return timeStep(element, base, init)
   }
   if (element === 32 || element === 139) {
     if (length !== 2 || field.id !== ID.icmpType) return undefined
@@ -211,11 +230,11 @@ function stepFor(
   return { ...base, op: OP.UINT }
 }
 
-function timeStep(element: number, base: Omit<Step, 'op'>, initAt: number): Step | undefined {
+function timeStep(element: number, base: Omit<Step, 'op'>, init: number): Step | undefined {
   const { length } = base
   if (element === 21 || element === 22) {
     if (length !== 4) return undefined
-    return initAt < 0 ? { ...base, op: OP.UPTIME } : { ...base, op: OP.UPTIME_INIT, value: initAt - base.at }
+    return init === NO_INIT ? { ...base, op: OP.UPTIME } : { ...base, op: OP.UPTIME_INIT, value: init }
   }
   if (element === 158 || element === 159) return length === 4 ? { ...base, op: OP.DELTA } : undefined
   if (SECONDS.has(element)) return length <= 8 ? { ...base, op: OP.SECONDS } : undefined
@@ -227,10 +246,18 @@ function timeStep(element: number, base: Omit<Step, 'op'>, initAt: number): Step
   return { ...base, op: OP.NTP, field2: nanos }
 }
 
-/** A flow that tells one of its times and its duration (IE 161, 162) has both times. */
-function addDurations(
+/**
+ * A flow that tells one of its times and its duration (IE 161, 162) has both times; N packets sampled, then M
+ * skipped (IE 305, 306) are a rate.
+ */
+function addDerived(
   layout: readonly LayoutField[], offsets: readonly number[], steps: Step[], present: Set<number>, used: Set<number>,
 ): void {
+  const space = layout.findIndex((f) => f.pen === 0 && f.id === 306 && f.length === 4)
+  if (space >= 0 && layout.some((f) => f.pen === 0 && f.id === 305)) {
+    steps.push({ op: OP.SPACE, field: ID.samplingRate, field2: -1, value: 0, at: offsets[space], length: 4, index: space })
+    used.add(space)
+  }
   const index = layout.findIndex((f) => f.pen === 0 && (f.id === 161 || f.id === 162) && f.length === 4)
   if (index < 0 || present.has(ID.flowStart) === present.has(ID.flowEnd)) return
   const [field, field2, value] = present.has(ID.flowStart)
@@ -242,10 +269,13 @@ function addDurations(
   used.add(index)
 }
 
-/** MPLS labels run first and in order, the first clearing what the row held; IPv6 after IPv4; durations last. */
+/** Steps that change what others have stored. */
+const LATE: ReadonlySet<number> = new Set([OP.DURATION_MS, OP.DURATION_US, OP.SPACE])
+
+/** MPLS labels run first and in order, the first clearing what the row held; IPv6 after IPv4; late steps last. */
 function orderSteps(steps: Step[]): void {
   const rank = ({ op, field }: Step) =>
-    op === OP.MPLS ? field - FIELDS.length : op === OP.IPV6 ? 1 : op === OP.DURATION_MS || op === OP.DURATION_US ? 2 : 0
+    op === OP.MPLS ? field - FIELDS.length : op === OP.IPV6 ? 1 : LATE.has(op) ? 2 : 0
   steps.sort((a, b) => rank(a) - rank(b))
   let firstLabel = true
   for (const [i, step] of steps.entries()) {

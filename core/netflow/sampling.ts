@@ -4,9 +4,6 @@ import { SAMPLING_SOURCE } from '../flow/names.ts'
 import type { Shape } from '../flow/shape.ts'
 import type { Wanted } from './plan.ts'
 
-/** Samplers remembered per observation domain; more are not known to exist, only to be sent by the hostile. */
-const MAX_SAMPLERS = 4096
-
 const RANDOM_N_OF_N = 3 // of the IANA registry "IPFIX PSAMP parameters"
 
 /** One sampler: a packet in `rate` is observed. */
@@ -36,7 +33,7 @@ export function newSampling(): Sampling {
  * 309 and 310 (size and population), which hold of the two where the selectorAlgorithm (304) is random n-out-of-N.
  * Records without a rate teach nothing.
  */
-export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, number>): void {
+export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, number>, mayGrow: boolean): void {
   const interval = values.get(305) ?? 0
   const space = values.get(306)
   const size = values.get(309) ?? 0
@@ -49,7 +46,7 @@ export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, nu
   const sampler = { rate: Math.min(rate, 0xffffffff), algorithm: values.get(35) ?? values.get(49) ?? 0 }
   const id = values.get(48) ?? values.get(302)
   if (id === undefined) sampling.whole = sampler
-  else if (sampling.byId.has(id) || sampling.byId.size < MAX_SAMPLERS) sampling.byId.set(id, sampler)
+  else if (mayGrow || sampling.byId.has(id)) sampling.byId.set(id, sampler)
 }
 
 /** Fields that tell of sampling. */
@@ -58,14 +55,15 @@ export const SAMPLING_FIELDS: readonly number[] = [ID.samplingRate, ID.samplingS
 /**
  * Set the sampling of rows whose records do not carry it, from what the domain's options said, and their shape.
  *
+ * @param hasSampler whether the rows tell their sampler
  * @param plain the shape of rows with unknown sampling
  * @param sampled that shape with SAMPLING_FIELDS
  */
 export function applySampling(
-  sampling: Sampling, plain: Shape, sampled: Shape, batch: FlowBatch, row: number, count: number,
+  sampling: Sampling, hasSampler: boolean, plain: Shape, sampled: Shape, batch: FlowBatch, row: number, count: number,
 ): void {
   const end = row + count
-  if (plain.mask[ID.samplerId] === 0 || sampling.byId.size === 0) {
+  if (!hasSampler || sampling.byId.size === 0) {
     if (sampling.whole) fillSampling(sampling.whole.rate, SAMPLING_SOURCE.options, sampled, batch, row, end)
     else batch.shape.fill(batch.intern(plain), row, end)
     return

@@ -24,6 +24,11 @@ export function newSequence(): Sequence {
   return { next: -1, missing: 0, reordered: 0, restarts: 0 }
 }
 
+/** Expect any number next, since it is not known how many units the last message held. */
+export function loseTrack(state: Sequence): void {
+  state.next = -1
+}
+
 /** Account for a message that begins at number `sequence` and holds `units`. */
 export function track(state: Sequence, sequence: number, units: number): void {
   const ahead = state.next < 0 ? 0 : (sequence - state.next) | 0

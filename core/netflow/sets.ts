@@ -22,6 +22,10 @@ export interface SetContext {
   readonly batch: FlowBatch
   /** First row that still wants its header's fields, which are filled for all sets of a message at once. */
   unfilled: number
+  /** Templates that came and may release data that waits for them. */
+  readonly learned: Template[]
+  /** Whether data is waiting now, so that its records could not be counted. */
+  held: boolean
 }
 
 const SET_HEADER = 4
@@ -36,7 +40,7 @@ let lengths: Uint32Array = new Uint32Array(64)
  * Decode the sets of one NetFlow v9 or IPFIX message, which are `bytes[at..end)`.
  *
  * The lengths of all sets are checked before the first is decoded. Data before its template is kept until the
- * template comes, here or in a later message, and then decoded with its own header.
+ * template comes, here or in a later message: `decodeHeld` then decodes it with its own header.
  *
  * @returns the number of data records, of flows and of options
  * @throws FlowkitError ERR_MALFORMED; rows added by then are the caller's to take back
@@ -45,7 +49,6 @@ export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataVie
   end = checkSets(bytes, view, at, end)
   const { exporters, exporter, domain, header } = context
   const templateSet = TEMPLATE_SET[header.version]
-  const learned: Template[] = []
   let records = 0
   while (end - at >= SET_HEADER) {
     const id = view.getUint16(at)
@@ -55,21 +58,35 @@ export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataVie
       for (const template of parseTemplates(bytes, view, body, next, header.version, id !== templateSet)) {
         if ('layout' in template) {
           exporter.counters.templates++
-          if (isSame(domain.templates.get(template.id), template)) continue
-          addTemplate(exporters, domain, template)
-          learned.push(template)
-        } else withdraw(context, template.id)
+          learn(context, template)
+        } else withdraw(context, template.id, templateSet)
       }
     } else if (id >= 256) {
       const template = domain.templates.get(id)
       if (template) records += decodeRecords(context, template, bytes, view, body, next)
-      else holdSet(exporters, exporter, domain, { templateId: id, bytes: copyBytes(bytes, body, next), header: copyOf(header) })
+      else {
+        holdSet(exporters, exporter, domain, { templateId: id, bytes: copyBytes(bytes, body, next), header: copyOf(header) })
+        context.held = true
+      }
     }
     at = next
   }
   fillUnfilled(context, context.batch.length)
-  for (const template of learned) decodeHeld(context, template)
   return records
+}
+
+/** Decode what waited for the templates that a message brought, once its datagram has proved sound. */
+export function decodeHeld(context: SetContext): void {
+  for (const template of context.learned) decodeWaiting(context, template)
+}
+
+function learn(context: SetContext, template: Template): void {
+  const { exporters, exporter, domain, learned } = context
+  const old = domain.templates.get(template.id)
+  if (!isSame(old, template)) {
+    addTemplate(exporters, exporter, domain, template)
+    learned.push(template)
+  } else if (domain.waiting.has(template.id)) learned.push(old!)
 }
 
 /** Decode one data set's records, `bytes[at..end)`. @returns how many */
@@ -78,7 +95,7 @@ function decodeRecords(
 ): number {
   const { domain, header, wanted, exporter } = context
   if (template.options) {
-    const count = decodeOptions(domain, template, bytes, at, end)
+    const count = decodeOptions(context, template, bytes, at, end)
     exporter.counters.optionsRecords += count
     return count
   }
@@ -91,6 +108,7 @@ function decodeRecords(
   const { batch } = context
   const row = batch.length
   const most = Math.floor((end - at) / plan.minLength)
+  if (most === 0) return 0 // padding
   batch.reserve(most)
   let count = most
   if (!plan.lengths) runPlan(plan, view, bytes, at, count, batch, row, header)
@@ -122,7 +140,7 @@ function finishRows(context: SetContext, template: Template, row: number, count:
   const inRecord = plan.shape.mask[ID.samplingRate] === 1
   if (inRecord && plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
   if (inRecord || sampled === plain) batch.shape.fill(batch.intern(plain), row, row + count)
-  else applySampling(domain.sampling, plain, sampled, batch, row, count)
+  else applySampling(domain.sampling, plan.hasSampler, plain, sampled, batch, row, count)
   batch.length = row + count
 }
 
@@ -132,12 +150,12 @@ function fillUnfilled(context: SetContext, end: number): void {
   context.unfilled = end
 }
 
-function decodeOptions(domain: Domain, template: Template, bytes: Uint8Array, at: number, end: number): number {
+function decodeOptions({ exporters, domain }: SetContext, template: Template, bytes: Uint8Array, at: number, end: number): number {
   let count = 0
   while (at < end) {
     const next = measure(template, bytes, at, end)
     if (next <= at) break // padding
-    learnOptions(domain, template, bytes, starts, lengths)
+    learnOptions(exporters, domain, template, bytes, starts, lengths)
     count++
     at = next
   }
@@ -145,18 +163,18 @@ function decodeOptions(domain: Domain, template: Template, bytes: Uint8Array, at
 }
 
 /** Decode the sets that waited for `template`; one that is damaged is counted and dropped, like its message would be. */
-function decodeHeld(context: SetContext, template: Template): void {
+function decodeWaiting(context: SetContext, template: Template): void {
   const { exporters, exporter, domain, batch } = context
   for (const { bytes, header } of releaseSets(exporters, domain, template.id)) {
-    const { length } = batch
+    const mark = batch.mark()
     try {
-      const late = { ...context, header, unfilled: length }
+      const late = { ...context, header, unfilled: mark.length }
       decodeRecords(late, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
       fillUnfilled(late, batch.length)
       exporter.counters.lateSets++
     } catch (error) {
       if (!(error instanceof FlowkitError)) throw error
-      batch.length = length
+      batch.restore(mark)
       exporter.counters.abandonedSets++
     }
   }
@@ -208,10 +226,12 @@ function measure({ layout }: Template, bytes: Uint8Array, at: number, end: numbe
   return at
 }
 
-function withdraw({ exporters, domain }: SetContext, id: number): void {
-  if (id >= 256) return removeTemplate(exporters, domain, id)
+/** RFC 7011 §8.1: one template, or with the id of a set all of its kind; other ids withdraw nothing. */
+function withdraw({ exporters, exporter, domain }: SetContext, id: number, templateSet: number): void {
+  if (id >= 256) return removeTemplate(exporters, exporter, domain, id)
+  if (id !== templateSet && id !== templateSet + 1) return
   for (const template of [...domain.templates.values()]) {
-    if (template.options === (id === 3)) removeTemplate(exporters, domain, template.id)
+    if (template.options === (id !== templateSet)) removeTemplate(exporters, exporter, domain, template.id)
   }
 }
 

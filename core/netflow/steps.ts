@@ -8,7 +8,7 @@ import type { FlowBatch } from '../flow/batch.ts'
 export const OP = {
   U8: 0, U16: 1, U32: 2, U16_TO_U32: 3, U32_TO_F64: 4, U64_TO_F64: 5, UINT: 6, U64: 7, IPV4: 8, IPV6: 9, MAC: 10,
   UPTIME: 11, SECONDS: 12, MILLIS: 13, NTP: 14, DELTA: 15, DURATION_MS: 16, DURATION_US: 17, ICMP: 18, MPLS: 19,
-  TEXT: 20, OCTETS: 21, CONST: 22, ETYPE: 23, UPTIME_INIT: 24,
+  TEXT: 20, OCTETS: 21, CONST: 22, ETYPE: 23, UPTIME_INIT: 24, SPACE: 25,
 } as const
 
 /** One field of a record layout, ready to run. */
@@ -26,7 +26,8 @@ export interface Step {
   readonly field2: number
   /**
    * CONST: the value; MPLS: the label's place from 0, negative for the first of a record; IPV6: 1 if the record
-   * has an IPv4 address too; UPTIME_INIT: where systemInitTimeMilliseconds lies from here; DURATION: 1 or -1.
+   * has an IPv4 address too; UPTIME_INIT: where systemInitTimeMilliseconds lies from here, or its place among the
+   * fields where they have no fixed offset; DURATION: 1 or -1.
    */
   readonly value: number
 }
@@ -153,7 +154,14 @@ export function runStep(
       const column = batch.column(step.field) as Float64Array
       const base = batch.column(step.field2) as Float64Array
       const unit = (step.op === OP.DURATION_MS ? 1000 : 1) * step.value
-      for (; row < end; row++, at += stride) column[row] = base[row] + view.getUint32(at) * unit
+      for (; row < end; row++, at += stride) column[row] = Math.min(base[row] + view.getUint32(at) * unit, MAX_EXACT)
+      return
+    }
+    case OP.SPACE: {
+      const column = batch.column(step.field) as Uint32Array
+      for (; row < end; row++, at += stride) {
+        if (column[row] > 0) column[row] = Math.min(Math.round((column[row] + view.getUint32(at)) / column[row]), 0xffffffff)
+      }
       return
     }
     case OP.ICMP: {

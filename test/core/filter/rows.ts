@@ -1,4 +1,6 @@
-import { ipv6Storage, parseIpv4, parseIpv6, parseMac, type AddressColumn } from '../../../core/flow/address.ts'
+import {
+  ipv6Storage, parseIpv4, parseIpv6, parseMac, type AddressColumn,
+} from '../../../core/flow/address.ts'
 import { FlowBatch } from '../../../core/flow/batch.ts'
 import { FIELDS, findField, type Field, type FieldName } from '../../../core/flow/fields.ts'
 import { makeShape } from '../../../core/flow/shape.ts'

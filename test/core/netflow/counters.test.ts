@@ -1,6 +1,9 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { collector, ip4, ipfix, join, pick, set, template, text, u16, u32, u64, u8, uint, type Row, type TemplateField } from './messages.ts'
+import {
+  collector, ip4, ipfix, join, pick, set, template, text, u16, u32, u64, u8, uint, type Row,
+  type TemplateField,
+} from './messages.ts'
 
 type Value = readonly [field: TemplateField, value: Uint8Array]
 
@@ -21,9 +24,10 @@ test('IN, OUT, multicast, layer 2, dropped, total and reverse counters are colum
     ['bytes', counter(1, 101)], ['packets', counter(2, 102)], ['flows', counter(3, 103)],
     ['out_bytes', counter(23, 104)], ['out_packets', counter(24, 105)],
     ['mcast_packets', counter(19, 106)], ['mcast_bytes', counter(20, 107)],
-    ['l2_bytes', counter(352, 108)], ['dropped_bytes', counter(132, 109)], ['dropped_packets', counter(133, 110)],
-    ['total_bytes', counter(85, 111)], ['total_packets', counter(86, 112)],
-    ['rev_bytes', counter(1, 113, 29305)], ['rev_packets', counter(2, 114, 29305)],
+    ['l2_bytes', counter(352, 108)], ['dropped_bytes', counter(132, 109)],
+    ['dropped_packets', counter(133, 110)], ['total_bytes', counter(85, 111)],
+    ['total_packets', counter(86, 112)], ['rev_bytes', counter(1, 113, 29305)],
+    ['rev_packets', counter(2, 114, 29305)],
   ]
   const { row } = decode(...values.map(([, value]) => value))
   const wanted = Object.fromEntries(values.map(([name], i) => [name, 101 + i]))
@@ -44,7 +48,8 @@ test('of delta, initiator and total counters bytes and packets are the first the
 
 test('post and total OUT counters (171, 172) stand in for OUT counters, never for IN', () => {
   const { row } = decode(counter(171, 7), counter(172, 8))
-  assert.deepEqual(pick([row], 'bytes', 'packets', 'out_bytes', 'out_packets'), [{ out_bytes: 7, out_packets: 8 }])
+  assert.deepEqual(pick([row], 'bytes', 'packets', 'out_bytes', 'out_packets'),
+    [{ out_bytes: 7, out_packets: 8 }])
 })
 
 test('the responder’s counters (232, 299) are the reverse direction’s', () => {
@@ -61,8 +66,8 @@ test('reverse elements (RFC 5103) fill the reverse columns: counters, flags, tos
     counter(86, 9, 29305), counter(85, 8, 29305),
   )
   assert.deepEqual(row, {
-    ...row, tcp_flags: 2, rev_tcp_flags: 0x112, tos: 1, rev_tos: 2, flow_start: 1e6, flow_end: 2e6, rev_flow_start: 1.5e6,
-    rev_flow_end: 1.9e6, rev_packets: 9, rev_bytes: 8,
+    ...row, tcp_flags: 2, rev_tcp_flags: 0x112, tos: 1, rev_tos: 2, flow_start: 1e6, flow_end: 2e6,
+    rev_flow_start: 1.5e6, rev_flow_end: 1.9e6, rev_packets: 9, rev_bytes: 8,
   })
 })
 
@@ -81,7 +86,8 @@ test('numbers of 1 to 8 bytes are the same number (RFC 7011 §6.2)', () => {
 
 test('counters are exact up to 2^53, and stored as that from there on, with a count', () => {
   for (const [value, stored, cut] of [
-    [2n ** 53n - 1n, 2 ** 53 - 1, 0], [2n ** 53n, 2 ** 53, 0], [2n ** 53n + 2n, 2 ** 53, 1], [2n ** 64n - 1n, 2 ** 53, 1],
+    [2n ** 53n - 1n, 2 ** 53 - 1, 0], [2n ** 53n, 2 ** 53, 0], [2n ** 53n + 2n, 2 ** 53, 1],
+    [2n ** 64n - 1n, 2 ** 53, 1],
   ] as const) {
     const { row, saturated } = decode([[1, 8], u64(value)])
     assert.deepEqual([row['bytes'], saturated], [stored, cut], `${value}`)
@@ -98,7 +104,8 @@ test('numbers too large for their column become its largest, with a count', () =
 })
 
 test('numbers and addresses of sizes that they do not have are kept as extras', () => {
-  const { row } = decode([[1, 9], new Uint8Array(9)], [[8, 3], u8(1, 2, 3)], [[27, 4], ip4('10.0.0.1')], [[56, 8], u64(1)],
+  const { row } = decode([[1, 9], new Uint8Array(9)], [[8, 3], u8(1, 2, 3)], [[27, 4], ip4('10.0.0.1')],
+    [[56, 8], u64(1)],
     [[12, 4], ip4('10.0.0.2')])
   assert.deepEqual(pick([row], 'bytes', 'src_mac', 'dst_addr'), [{ dst_addr: '10.0.0.2' }])
   assert.ok((row['extras'] as string[]).includes('0/1=000000000000000000'))
@@ -112,29 +119,36 @@ test('of repeated elements the first fills the column and the others are extras'
 })
 
 test('fields of no bytes are absent', () => {
-  const { row } = decode([[1, 0], new Uint8Array(0)], [[82, 0], new Uint8Array(0)], counter(2, 5), [[4711, 0], new Uint8Array(0)])
-  assert.deepEqual([row['bytes'], row['in_if_name'], row['packets'], row['extras']], [undefined, undefined, 5, undefined])
+  const { row } = decode([[1, 0], new Uint8Array(0)], [[82, 0], new Uint8Array(0)], counter(2, 5),
+    [[4711, 0], new Uint8Array(0)])
+  assert.deepEqual([row['bytes'], row['in_if_name'], row['packets'], row['extras']],
+    [undefined, undefined, 5, undefined])
 })
 
 test('elements without a column are extras, byte for byte and in order, enterprise ones too', () => {
-  const { row } = decode(counter(2, 5), [[4711, 3], u8(1, 2, 3)], [[12, 5, 35632], text('hello')], [[210, 3], u8(0, 0, 0)],
+  const { row } = decode(counter(2, 5), [[4711, 3], u8(1, 2, 3)], [[12, 5, 35632], text('hello')],
+    [[210, 3], u8(0, 0, 0)],
     [[32767, 1, 0xffffffff], u8(9)], [[99, 8], u64(2n ** 64n - 1n)])
-  assert.deepEqual(row['extras'], ['0/4711=010203', '35632/12=68656c6c6f', '4294967295/32767=09', '0/99=ffffffffffffffff'])
+  assert.deepEqual(row['extras'], ['0/4711=010203', '35632/12=68656c6c6f', '4294967295/32767=09',
+    '0/99=ffffffffffffffff'])
 })
 
 test('extras of several records and sets stay with their rows', () => {
   const { send } = collector({ extras: true })
-  const layout = join(template(256, [4711, 2], [2, 1]), template(257, [2, 1]), template(258, [2, 1], [4712, 1], [4713, 2]))
+  const layout = join(template(256, [4711, 2], [2, 1]), template(257, [2, 1]),
+    template(258, [2, 1], [4712, 1], [4713, 2]))
   const rows = send(ipfix({}, set(2, layout), set(256, u8(1, 2, 3), u8(4, 5, 6)), set(257, u8(7)),
     set(258, u8(8, 9, 10, 11), u8(12, 13, 14, 15))))
   assert.deepEqual(pick(rows, 'packets', 'extras'), [
     { packets: 3, extras: ['0/4711=0102'] }, { packets: 6, extras: ['0/4711=0405'] }, { packets: 7 },
-    { packets: 8, extras: ['0/4712=09', '0/4713=0a0b'] }, { packets: 12, extras: ['0/4712=0d', '0/4713=0e0f'] },
+    { packets: 8, extras: ['0/4712=09', '0/4713=0a0b'] },
+    { packets: 12, extras: ['0/4712=0d', '0/4713=0e0f'] },
   ])
 })
 
 test('without extras wanted, elements without a column cost no heap', () => {
   const { send, batch } = collector({ extras: false })
   const [row] = send(ipfix({}, set(2, template(256, [4711, 4], [2, 1])), set(256, u32(1), u8(7))))
-  assert.deepEqual([row['packets'], row['extras'], batch.heapLength, batch.extras.length], [7, undefined, 0, 0])
+  assert.deepEqual([row['packets'], row['extras'], batch.heapLength, batch.extras.length],
+    [7, undefined, 0, 0])
 })

@@ -1,5 +1,7 @@
 /** Export datagrams made by hand, and what a decoder makes of them. */
-import { formatIpv4, formatIpv6, formatMac, parseIpv4, parseIpv6, parseMac } from '../../../core/flow/address.ts'
+import {
+  formatIpv4, formatIpv6, formatMac, parseIpv4, parseIpv6, parseMac,
+} from '../../../core/flow/address.ts'
 import { FlowBatch, isAddress } from '../../../core/flow/batch.ts'
 import { FIELDS } from '../../../core/flow/fields.ts'
 import { VARIABLE_LENGTH } from '../../../core/flow/shape.ts'
@@ -92,12 +94,16 @@ export function template(id: number, ...fields: readonly TemplateField[]): Uint8
 }
 
 /** An options template record of NetFlow v9, whose scopes are numbered apart: 1 system, 2 interface, … */
-export function options9(id: number, scopes: readonly TemplateField[], fields: readonly TemplateField[]): Uint8Array {
+export function options9(
+  id: number, scopes: readonly TemplateField[], fields: readonly TemplateField[],
+): Uint8Array {
   return join(u16(id, scopes.length * 4, fields.length * 4), specifiers([...scopes, ...fields]))
 }
 
 /** An options template record of IPFIX. */
-export function options10(id: number, scopes: readonly TemplateField[], fields: readonly TemplateField[]): Uint8Array {
+export function options10(
+  id: number, scopes: readonly TemplateField[], fields: readonly TemplateField[],
+): Uint8Array {
   return join(u16(id, scopes.length + fields.length, scopes.length), specifiers([...scopes, ...fields]))
 }
 
@@ -121,7 +127,8 @@ export function v9(header: Header, ...sets: Uint8Array[]): Uint8Array {
 }
 
 /** An IPFIX message (RFC 7011 §3.1). */
-export function ipfix({ sequence = 0, domain = 0, secs = EXPORTED }: Header, ...sets: Uint8Array[]): Uint8Array {
+export function ipfix(header: Header, ...sets: Uint8Array[]): Uint8Array {
+  const { sequence = 0, domain = 0, secs = EXPORTED } = header
   const body = join(...sets)
   return join(u16(10, 16 + body.length), u32(secs, sequence, domain), body)
 }
@@ -194,7 +201,9 @@ function rowOf(batch: FlowBatch, i: number): Row {
 
 function valueOf(batch: FlowBatch, id: number, i: number): string | number {
   const column = batch.column(id)
-  if (isAddress(column)) return column.family[i] === 6 ? formatIpv6(column.v6, i * 16) : formatIpv4(column.v4[i])
+  if (isAddress(column)) {
+    return column.family[i] === 6 ? formatIpv6(column.v6, i * 16) : formatIpv4(column.v4[i])
+  }
   const { type } = FIELDS[id]
   if (type === 'mac') return formatMac(column[i])
   if (type === 'u64') return column[i * 2] + column[i * 2 + 1] * 2 ** 32
@@ -205,7 +214,8 @@ function valueOf(batch: FlowBatch, id: number, i: number): string | number {
 
 /** Only the fields `names` of rows. */
 export function pick(list: readonly Row[], ...names: string[]): Row[] {
-  return list.map((row) => Object.fromEntries(names.filter((name) => name in row).map((name) => [name, row[name]])))
+  return list.map((row) =>
+    Object.fromEntries(names.filter((name) => name in row).map((name) => [name, row[name]])))
 }
 
 /** µs since the epoch of RFC 3339 text with up to 6 digits of the second. */

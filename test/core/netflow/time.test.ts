@@ -1,8 +1,8 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import {
-  collector, EXPORTED, ip4, ipfix, join, micros, options10, pick, rows, set, template, u16, u32, u64, uint, v9,
-  variable, type Row, type TemplateField,
+  collector, EXPORTED, ip4, ipfix, join, micros, options10, pick, rows, set, template, u16, u32, u64, uint,
+  v9, variable, type Row, type TemplateField,
 } from './messages.ts'
 
 const WRAP = 2 ** 32
@@ -58,9 +58,11 @@ test('an uptime smaller than that of the flow gives a time after the export', ()
 test('NetFlow v9 tells uptimes by LAST_SWITCHED (21) and FIRST_SWITCHED (22), across the wrap too', () => {
   const layout = set(0, template(256, [22, 4], [21, 4]))
   assert.deepEqual(pick(collector().send(v9({ uptime: 600_000 }, layout, set(256, u32(540_000, 599_000)))),
-    'flow_start', 'flow_end'), [{ flow_start: micros('2026-11-20T08:59:00Z'), flow_end: micros('2026-11-20T08:59:59Z') }])
+    'flow_start', 'flow_end'), [{ flow_start: micros('2026-11-20T08:59:00Z'),
+      flow_end: micros('2026-11-20T08:59:59Z') }])
   assert.deepEqual(pick(collector().send(v9({ uptime: 1_000 }, layout, set(256, u32(WRAP - 2_000, 0)))),
-    'flow_start', 'flow_end'), [{ flow_start: micros('2026-11-20T08:59:57Z'), flow_end: micros('2026-11-20T08:59:59Z') }])
+    'flow_start', 'flow_end'), [{ flow_start: micros('2026-11-20T08:59:57Z'),
+      flow_end: micros('2026-11-20T08:59:59Z') }])
 })
 
 test('IPFIX without a known uptime leaves times absent, and keeps the uptimes as extras', () => {
@@ -91,19 +93,24 @@ test('systemInitTimeMilliseconds in an options record holds for the domain, from
   const data = set(256, u32(690_000, 699_123))
   const { send } = collector()
   const names = ['flow_start', 'flow_end']
-  assert.deepEqual(pick(send(ipfix({ domain: 1 }, set(2, template(256, [22, 4], [21, 4])), data)), ...names), [{}])
+  assert.deepEqual(pick(send(ipfix({ domain: 1 }, set(2, template(256, [22, 4], [21, 4])), data)), ...names),
+    [{}])
   send(ipfix({ domain: 1 }, set(3, options10(300, [[149, 4]], [[160, 8]])), set(300, u32(1), u64(boot))))
   assert.deepEqual(pick(send(ipfix({ domain: 1 }, data)), ...names), [{
     flow_start: micros('2026-11-20T08:59:50Z'), flow_end: micros('2026-11-20T08:59:59.123Z'),
   }])
-  assert.deepEqual(pick(send(ipfix({ domain: 2 }, set(2, template(256, [22, 4], [21, 4])), data)), ...names), [{}])
+  assert.deepEqual(pick(send(ipfix({ domain: 2 }, set(2, template(256, [22, 4], [21, 4])), data)), ...names),
+    [{}])
 })
 
 test('systemInitTimeMilliseconds in options works with variable-length fields in the record', () => {
   const { send } = collector()
-  send(ipfix({}, set(3, options10(300, [[149, 4]], [[160, 8]])), set(300, u32(0), u64(EXPORTED * 1000 - 700_000))))
-  const sent = send(ipfix({}, set(2, template(256, [371, 65535], [22, 4])), set(256, variable(u16(0x6162)), u32(690_000))))
-  assert.deepEqual(pick(sent, 'user_name', 'flow_start'), [{ user_name: 'ab', flow_start: micros('2026-11-20T08:59:50Z') }])
+  send(ipfix({}, set(3, options10(300, [[149, 4]], [[160, 8]])),
+    set(300, u32(0), u64(EXPORTED * 1000 - 700_000))))
+  const sent = send(ipfix({}, set(2, template(256, [371, 65535], [22, 4])),
+    set(256, variable(u16(0x6162)), u32(690_000))))
+  assert.deepEqual(pick(sent, 'user_name', 'flow_start'),
+    [{ user_name: 'ab', flow_start: micros('2026-11-20T08:59:50Z') }])
 })
 
 const seconds = EXPORTED - 30
@@ -121,7 +128,8 @@ for (const [unit, first, last, value, time, digits] of ABSOLUTE) {
   test(`flow times in ${unit} (${first}, ${last}) are exact, with ${digits} digits`, () => {
     const { send, batch } = collector()
     const layout = template(256, [first, value.length], [last, value.length])
-    assert.deepEqual(pick(send(ipfix({}, set(2, layout), set(256, value, value))), 'flow_start', 'flow_end'), [
+    const sent = send(ipfix({}, set(2, layout), set(256, value, value)))
+    assert.deepEqual(pick(sent, 'flow_start', 'flow_end'), [
       { flow_start: micros(time), flow_end: micros(time) },
     ])
     assert.equal(batch.shapes[batch.shape[0]].timeDigits, digits)
@@ -171,7 +179,8 @@ test('a duration (161 in ms, 162 in µs) gives the time that is missing', () => 
 })
 
 test('event times: seconds (322), milliseconds (323), microseconds (324), nanoseconds (325)', () => {
-  const values = [[322, u32(seconds)], [323, u64(seconds * 1000)], [324, ntp(seconds, 0)], [325, ntp(seconds, 0)]] as const
+  const values = [[322, u32(seconds)], [323, u64(seconds * 1000)], [324, ntp(seconds, 0)],
+    [325, ntp(seconds, 0)]] as const
   for (const [id, value] of values) {
     const row = ipfixRow([[id, value.length], value])
     assert.deepEqual([row['event_time'], row['flow_start']], [seconds * 1e6, undefined], `${id}`)
@@ -185,7 +194,8 @@ test('collectionTimeMilliseconds (258) is the time of receipt, in place of this 
 test('of several times milliseconds count before uptimes and seconds, wherever they stand', () => {
   const boot: readonly [TemplateField, Uint8Array] = [[160, 8], u64(0)]
   const row = ipfixRow([[150, 4], u32(1)], boot, [[22, 4], u32(2)], [[152, 8], u64(seconds * 1000)])
-  assert.deepEqual([row['flow_start'], row['extras']], [seconds * 1e6, ['0/150=00000001', '0/160=0000000000000000', '0/22=00000002']])
+  assert.equal(row['flow_start'], seconds * 1e6)
+  assert.deepEqual(row['extras'], ['0/150=00000001', '0/160=0000000000000000', '0/22=00000002'])
 })
 
 test('times of reduced size or beyond 2^53 µs are numbers all the same', () => {
@@ -198,7 +208,8 @@ test('times of reduced size or beyond 2^53 µs are numbers all the same', () => 
 test('uptimes, NTP times and deltas of another size than theirs are no times', () => {
   for (const [id, length] of [[154, 4], [156, 7], [158, 8], [155, 16]] as const) {
     const row = ipfixRow([[id, length], new Uint8Array(length)], [[8, 4], ip4('10.0.0.1')])
-    assert.deepEqual([row['flow_start'], row['flow_end'], row['src_addr']], [undefined, undefined, '10.0.0.1'])
+    assert.deepEqual([row['flow_start'], row['flow_end'], row['src_addr']],
+      [undefined, undefined, '10.0.0.1'])
     assert.deepEqual(row['extras'], [`0/${id}=${'00'.repeat(length)}`])
   }
 })
