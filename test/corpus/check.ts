@@ -1,19 +1,63 @@
-import { Tally } from './compare.ts'
-import { readList } from './corpus.ts'
-import { EXPLANATIONS } from './explanations.ts'
+/**
+ * Compare flowkit's reading of a corpus of export datagrams with what other tools have read in it.
+ *
+ *     node test/corpus/check.ts FOLDER
+ *
+ * Prints a line for each golden, then the totals; each difference that no reason explains is shown, and makes
+ * the exit code 1. Without the folder it does nothing. corpus-notes.md tells of the reasons.
+ */
+import { Tally, type Golden } from './compare.ts'
+import { has, readList, type Listed } from './corpus.ts'
+import type { Explanation } from './explain.ts'
+import { PEER_EXPLANATIONS } from './explanations-peers.ts'
+import { REAL_EXPLANATIONS } from './explanations-real.ts'
+import { checkFiles } from './files.ts'
 import { beats } from './golden-beats.ts'
-import { peers } from './peers.ts'
-import { telegraf } from './golden-telegraf.ts'
 import { logstash } from './golden-logstash.ts'
-const corpus = process.argv[2]
-const list = readList(corpus)
-const total = new Tally(EXPLANATIONS)
-for (const g of [...beats(corpus, list), ...telegraf(corpus), ...logstash(corpus), ...peers(corpus)]) {
-  const t = new Tally(EXPLANATIONS)
-  t.records = g.records
-  for (const r of g.readings) t.add(r)
-  console.log(`${g.path.slice(-70)}: ${t}`)
-  for (const l of t.shown) console.log(l)
-  total.merge(t)
+import { opennms } from './golden-opennms.ts'
+import { pmacct } from './golden-pmacct.ts'
+import { telegraf } from './golden-telegraf.ts'
+import { peers } from './peers.ts'
+
+const EXPLANATIONS: readonly Explanation[] = [...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS]
+
+const [corpus] = process.argv.slice(2)
+if (corpus === undefined || !has(corpus, 'real/MANIFEST.tsv')) {
+  console.log(`no corpus ${corpus === undefined ? 'named' : `in ${corpus}`}: nothing compared`)
+} else process.exitCode = check(corpus, readList(corpus))
+
+function check(corpus: string, list: readonly Listed[]): number {
+  const total = new Tally(EXPLANATIONS)
+  const goldens: Golden[] = []
+  const sources = [
+    beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
+    peers(corpus),
+  ]
+  for (const source of sources) {
+    for (const golden of source) {
+      goldens.push(golden)
+      const tally = new Tally(EXPLANATIONS)
+      tally.count(golden)
+      total.merge(tally)
+      console.log(`${golden.path}: ${tally}`)
+      for (const line of tally.shown) console.log(`  ${line}`)
+    }
+  }
+  const { files, rows, values, explained, later, problems } = checkFiles(corpus, list, goldens)
+  for (const problem of problems) console.log(problem)
+  console.log(`\nfiles: ${files} read, ${rows} rows, ${values} values with the elements they were sent as`)
+  console.log(`${problems.length} problems${listed(explained)}`)
+  console.log(`later: ${later.length} files (sFlow, and nfdump's own datagrams)`)
+  console.log(`goldens: ${goldens.length}, ${total}`)
+  const seen = new Set(goldens.flatMap(({ readings }) => readings.map(({ peer }) => peer)))
+  for (const { id, peers: whose } of EXPLANATIONS) {
+    const isNeeded = total.explained.has(id) || !whose.some((peer) => seen.has(peer))
+    if (!isNeeded) console.log(`no difference needs the reason ${id}`)
+  }
+  return total.differing > 0 || problems.length > 0 ? 1 : 0
 }
-console.log(String(total))
+
+function listed(explained: ReadonlyMap<string, number>): string {
+  if (explained.size === 0) return ''
+  return `, explained: ${[...explained].map(([id, n]) => `${id} ${n}`).join(', ')}`
+}

@@ -1,5 +1,5 @@
 /** Counting of what agrees, what differs and is explained, and what differs and is not. */
-import type { Explanation } from './explanations.ts'
+import type { Explanation } from './explain.ts'
 import { decode, type Row } from './rows.ts'
 import type { Packet } from './corpus.ts'
 import { readWire, type WireRecord } from './wire.ts'
@@ -22,6 +22,9 @@ export interface Reading {
   /** All that the peer says of the record. */
   readonly all?: unknown
 }
+
+/** A reading without where it stands in a golden. */
+export type Value = Omit<Reading, 'peer' | 'golden' | 'record'>
 
 /** What somebody else read in some files, and flowkit in the same. */
 export interface Golden {
@@ -50,21 +53,29 @@ export class Tally {
     this.explanations = explanations
   }
 
+  /** Count all of a golden. */
+  count({ records, readings }: Golden): void {
+    this.records += records
+    for (const reading of readings) this.add(reading)
+  }
+
   /** Count one value. */
-  add(reading: Reading): void {
+  private add(reading: Reading): void {
     const { golden, record, field, ours, theirs } = reading
     if (ours === theirs) {
       this.agreed++
       return
     }
-    const reason = this.explanations.find(({ peers, applies }) => peers.includes(reading.peer) && applies(reading))
+    const { peer } = reading
+    const reason = this.explanations.find(({ peers, applies }) => peers.includes(peer) && applies(reading))
     if (reason) {
       this.explained.set(reason.id, (this.explained.get(reason.id) ?? 0) + 1)
       return
     }
     this.differing++
     if (this.shown.length < SHOWN) {
-      this.shown.push(`  ${golden} record ${record} ${field}: ours ${ours ?? 'absent'}, theirs ${theirs ?? 'absent'}`)
+      const [a, b] = [ours ?? 'absent', theirs ?? 'absent']
+      this.shown.push(`${golden} record ${record} ${field}: ours ${a}, theirs ${b}`)
     }
   }
 
@@ -80,7 +91,8 @@ export class Tally {
   toString(): string {
     const count = [...this.explained.values()].reduce((sum, n) => sum + n, 0)
     const ids = [...this.explained].map(([id, n]) => `${id} ${n}`).join(', ')
-    return `agree ${this.agreed} values in ${this.records} records, differ ${this.differing}, explained ${count}${ids && ` (${ids})`}`
+    const explained = `explained ${count}${ids && ` (${ids})`}`
+    return `agree ${this.agreed} values in ${this.records} records, differ ${this.differing}, ${explained}`
   }
 }
 

@@ -56,11 +56,16 @@ export function wireFiles(corpus: string): string[] {
     .map((name) => `peers/wire/${name}`)
 }
 
-/** The datagrams of a file: a capture, raw datagrams back to back, or IPFIX messages (RFC 5655). */
-export function packetsOf(corpus: string, path: string): Packet[] {
+/**
+ * The datagrams of a file: a capture, raw datagrams back to back, or IPFIX messages (RFC 5655).
+ *
+ * @param single whether the file is one datagram, whatever its header says
+ */
+export function packetsOf(corpus: string, path: string, single: boolean = false): Packet[] {
   const bytes = readFileSync(join(corpus, path))
   const plain = path.endsWith('.gz') ? gunzipSync(bytes) : bytes
-  return /\.pcap(ng)?(\.gz)?$/.test(path) ? captured(plain) : split(plain).map((part) => ({
+  if (/\.pcap(ng)?(\.gz)?$/.test(path)) return captured(plain)
+  return (single ? [plain] : split(plain)).map((part) => ({
     bytes: part, source: NOWHERE, v4: parseIpv4(NOWHERE), v6: undefined, port: 4444, received: 0,
   }))
 }
@@ -86,15 +91,14 @@ function captured(bytes: Uint8Array): Packet[] {
   }
 }
 
-/** Cut by the lengths of the headers; v9 has none, so that it reaches to the end, as do lengths that are wrong. */
+/** Cut by the lengths in the headers; what has none, or a wrong one, reaches to the end. */
 function split(bytes: Buffer): Uint8Array[] {
   const parts: Uint8Array[] = []
   for (let at = 0; at < bytes.length;) {
     const left = bytes.length - at
     const version = left >= 4 ? bytes.readUInt16BE(at) : 0
     const second = left >= 4 ? bytes.readUInt16BE(at + 2) : 0
-    const length = version === 10 ? second : version === 5 ? 24 + 48 * second : version === 1 ? 16 + 52 * second
-      : version === 7 || version === 6 ? 24 + 52 * second : left
+    const length = version === 10 ? second : version === 5 ? 24 + 48 * second : left
     const end = length < 16 || length > left ? bytes.length : at + length
     parts.push(bytes.subarray(at, end))
     at = end

@@ -2,7 +2,7 @@
 import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { findElement } from '../../core/flow/elements.ts'
-import { readPairs, type Golden, type Pair, type Reading } from './compare.ts'
+import { readPairs, type Golden, type Pair, type Reading, type Value } from './compare.ts'
 import { packetsOf, type Listed } from './corpus.ts'
 import { compareNamed, isNamed, isTime, timeOfNumber, uptimeText, type NamedValue } from './named-values.ts'
 import { parseJson, timeText } from './values.ts'
@@ -19,13 +19,18 @@ const FILES: Readonly<Record<string, readonly string[]>> = {
 
 /** Filebeat's names of elements that have another, with enterprise and id. */
 const NAMES: Readonly<Record<string, string>> = {
-  asa_fw_event: '0/40005', asa_username: '0/40000', fw_ext_event: '0/33002', asa_xlate_src_addr_ipv4: '0/40001',
+  fw_ext_event: '0/33002', asa_username: '0/40000', asa_xlate_src_addr_ipv4: '0/40001',
   asa_xlate_dst_addr_ipv4: '0/40002', asa_xlate_src_port: '0/40003', asa_xlate_dst_port: '0/40004',
+  asa_fw_event: '0/40005',
 }
 
-type Fields = Readonly<Record<string, unknown>> & {
-  readonly exporter: { readonly source_id: number, readonly timestamp: string, readonly uptime_millis: number }
+interface Exporter {
+  readonly source_id: number
+  readonly timestamp: string
+  readonly uptime_millis: number
 }
+
+type Fields = Readonly<Record<string, unknown>> & { readonly exporter: Exporter }
 
 interface File {
   readonly events?: readonly { readonly Fields: { readonly netflow: Fields } }[]
@@ -50,8 +55,6 @@ export function* beats(corpus: string, list: readonly Listed[]): Generator<Golde
   }
 }
 
-type Value = Omit<Reading, 'peer' | 'golden' | 'record'>
-
 function* compareRecord(pair: Pair | undefined, fields: Fields | undefined, began: number): Generator<Value> {
   const { sent, row } = pair ?? {}
   if (!fields || !sent || !row) {
@@ -59,10 +62,13 @@ function* compareRecord(pair: Pair | undefined, fields: Fields | undefined, bega
     return
   }
   const { exporter, type, ...theirs } = fields
-  const header = (field: string, text: string): Value => ({ row, sent, all: fields, field, ours: row.fields.get(field), theirs: text })
-  yield header('observation_domain_id', String(exporter.source_id))
-  yield header('export_secs', String(Date.parse(exporter.timestamp) / 1000))
-  if (sent.header.version === 9) yield header('sys_uptime', String(exporter.uptime_millis))
+  const header: Record<string, number> = {
+    observation_domain_id: exporter.source_id, export_secs: Date.parse(exporter.timestamp) / 1000,
+    ...sent.header.version === 9 && { sys_uptime: exporter.uptime_millis },
+  }
+  for (const [field, value] of Object.entries(header)) {
+    yield { row, sent, all: fields, field, ours: row.fields.get(field), theirs: String(value) }
+  }
   const values = Object.entries(theirs).map(([name, value]): NamedValue => ({
     name,
     raw: String(value),
@@ -73,9 +79,13 @@ function* compareRecord(pair: Pair | undefined, fields: Fields | undefined, bega
 }
 
 /** A value as flowkit's text of it, by the element's type and, of uptimes, by where flowkit has it. */
-function theirText(element: WireElement, value: unknown, field: string, header: WireHeader, began: number): string {
+function theirText(
+  element: WireElement, value: unknown, field: string, header: WireHeader, began: number,
+): string {
   const { pen, id } = element
-  if (isTime(pen, id)) return typeof value === 'number' ? timeOfNumber(element, value) : timeText(String(value))
+  if (isTime(pen, id)) {
+    return typeof value === 'number' ? timeOfNumber(element, value) : timeText(String(value))
+  }
   if (pen === 0 && (id === 21 || id === 22)) {
     return began >= 0 ? String(began + Number(value) * 1000) : uptimeText(Number(value), field, header)
   }
@@ -84,7 +94,7 @@ function theirText(element: WireElement, value: unknown, field: string, header: 
   return /^[0-9a-f-]{26}$/.test(text) ? text.replaceAll('-', '') : Buffer.from(text, 'base64').toString('hex')
 }
 
-/** When the exporter began, µs since the epoch, as an options record of the golden tells it; -1 if none does. */
+/** When the exporter began, µs since the epoch, as an options record tells it; -1 if none does. */
 function beganAt(events: NonNullable<File['events']>): number {
   for (const { Fields: { netflow: { options } } } of events) {
     const began = (options as Record<string, string> | undefined)?.system_init_time_milliseconds

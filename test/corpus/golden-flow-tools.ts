@@ -1,9 +1,9 @@
 /** The goldens of flow-tools: CSV of flow-export -f2, times as the exporter's clock. */
-import { FIELDS } from '../../core/flow/fields.ts'
 import type { PeerRecord, PeerValue } from './peers.ts'
+import { fieldsOf, headerTime } from './values.ts'
 
-/** Fields by the names of flow-tools. */
-const BY_NAME: ReadonlyMap<string, string> = new Map(FIELDS.flatMap(({ name, peers }) => peers['flow-tools'] ? [[peers['flow-tools'], name] as const] : []))
+/** Fields by the peer's names. */
+const BY_NAME = fieldsOf('flow-tools')
 
 /** The records of a golden. */
 export function readFlowTools(text: string): PeerRecord[] {
@@ -23,6 +23,6 @@ function valueOf(name: string, cell: string, all: Readonly<Record<string, string
   const field = BY_NAME.get(name)
   if (!field) throw new Error(`flow-tools has a field that is not known: ${name}`)
   if (field !== 'flow_start' && field !== 'flow_end') return { field, text: cell }
-  const exported = Number(all.unix_secs) * 1e6 + Math.floor(Number(all.unix_nsecs) / 1000)
+  const exported = headerTime(Number(all.unix_secs), Number(all.unix_nsecs))
   return { field, text: String(exported - ((Number(all.sysuptime) - Number(cell)) | 0) * 1000) }
 }

@@ -1,17 +1,18 @@
 /** goflow2's goldens: a JSON object a line. */
-import { findField, FIELDS } from '../../core/flow/fields.ts'
+import { findField } from '../../core/flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6, FLOW_TYPE, protocolNumber } from '../../core/flow/names.ts'
 import type { PeerRecord, PeerValue } from './peers.ts'
-import { parseJson } from './values.ts'
+import { fieldsOf, parseJson } from './values.ts'
 
-/** Fields by goflow2's names. */
-const BY_NAME: ReadonlyMap<string, string> = new Map(FIELDS.flatMap(({ name, peers: { goflow2 } }) => goflow2 ? [[goflow2, name] as const] : []))
+/** Fields by the peer's names. */
+const BY_NAME = fieldsOf('goflow2')
 
 /** Names that mean what another field does, or that no field is for. */
 const SKIPPED = new Set([
   'time_received_ns', // the time of the run
   'vlan_id', // src_vlan again
-  'bgp_communities', 'as_path', 'layer_stack', 'layer_size', 'ipv6_routing_header_addresses', 'ipv6_routing_header_seg_left',
+  'bgp_communities', 'as_path', 'layer_stack', 'layer_size', 'ipv6_routing_header_addresses',
+  'ipv6_routing_header_seg_left',
 ])
 
 /** The records of a golden. */
@@ -28,12 +29,17 @@ function valuesOf(name: string, value: unknown): PeerValue[] {
   if (!field) throw new Error(`goflow2 has a field that is not known: ${name}`)
   switch (name) {
     case 'type': return [{ field, text: String(FLOW_TYPE[value as keyof typeof FLOW_TYPE]) }]
-    case 'etype': return [{ field, text: String(value === 'IPv6' ? ETYPE_IPV6 : value === 'IPv4' ? ETYPE_IPV4 : value) }]
-    case 'proto': return [{ field, text: String(protocolNumber(value === 'OSPFIGP' ? 'OSPF' : String(value))) }]
+    case 'etype':
+      return [{ field, text: String(value === 'IPv6' ? ETYPE_IPV6 : value === 'IPv4' ? ETYPE_IPV4 : value) }]
+    case 'proto':
+      return [{ field, text: String(protocolNumber(value === 'OSPFIGP' ? 'OSPF' : String(value))) }]
     case 'src_net': case 'dst_net': return [{ field, text: String(value).split('/')[1] ?? '' }]
-    case 'mpls_label': return (value as number[]).map((label, i) => ({ field: `mpls_label_${i + 1}`, text: String(label) }))
-    case 'mpls_ip': case 'mpls_ttl': return (value as string[]).slice(0, 1).map((first) => ({ field, text: String(first) }))
+    case 'mpls_label':
+      return (value as number[]).map((label, i) => ({ field: `mpls_label_${i + 1}`, text: String(label) }))
+    case 'mpls_ip': case 'mpls_ttl':
+      return (value as string[]).slice(0, 1).map((first) => ({ field, text: String(first) }))
   }
-  if (findField(field)!.type === 'time') return [{ field, text: String(BigInt.asIntN(64, BigInt(value as string)) / 1000n) }] // unsigned there
-  return [{ field, text: String(value) }]
+  if (findField(field)!.type !== 'time') return [{ field, text: String(value) }]
+  const nanos = BigInt.asIntN(64, BigInt(value as string)) // written unsigned
+  return [{ field, text: String(nanos / 1000n) }]
 }

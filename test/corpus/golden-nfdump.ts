@@ -1,15 +1,13 @@
 /** nfdump's goldens: JSON objects, in an array or, of 1.7.1, with commas between. */
-import { FIELDS } from '../../core/flow/fields.ts'
 import type { PeerRecord, PeerValue } from './peers.ts'
-import { parseJson, timeText } from './values.ts'
+import { fieldsOf, flagsText, parseJson, timeText } from './values.ts'
 
-/** Fields by nfdump's names. */
-const BY_NAME: ReadonlyMap<string, string> = new Map(FIELDS.flatMap(({ name, peers: { nfdump } }) => nfdump ? [[nfdump, name] as const] : []))
+/** Fields by the peer's names. */
+const BY_NAME = fieldsOf('nfdump')
 
 /** Names with the address family in them, and others than the field table's. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
-  ip_router: 'router', ip_next_hop: 'next_hop', bgp_next_hop: 'bgp_next_hop', src_addr: 'src_addr', dst_addr: 'dst_addr',
-  src_xlt_ip: 'src_xlt_ip', dst_xlt_ip: 'dst_xlt_ip', flowID: 'connect_id',
+  ip_router: 'router', ip_next_hop: 'next_hop', flowID: 'connect_id',
 }
 
 /** Names of what nfdump adds, counts or spells out. */
@@ -18,8 +16,6 @@ const SKIPPED = new Set([
   'src4_geo', 'dst4_geo', 'src6_geo', 'dst6_geo', 'vlanID', 'post_vlanID',
   'received', // the time of the run, also of captures
 ])
-
-const FLAGS = 'CEUAPRSF'
 
 /** The records of a golden. */
 export function readNfdump(text: string): PeerRecord[] {
@@ -40,7 +36,7 @@ function valuesOf(name: string, value: unknown): PeerValue[] {
     case 'flow_start': case 'flow_end': case 'event_time':
       return [{ field, text: timeText(String(value)), step: 1000 }]
     case 'tcp_flags':
-      return [{ field, text: String([...String(value)].reduce((sum, flag) => sum * 2 + (FLAGS.includes(flag) ? 1 : 0), 0)) }]
+      return [{ field, text: flagsText(String(value)) }]
     case 'client_latency': case 'server_latency': case 'app_latency':
       return [{ field, text: String(Math.round(Number(value) * 1000)) }]
   }
@@ -57,5 +53,6 @@ function gatherLabels(values: readonly PeerValue[]): PeerValue[] {
     below += (Number(trafficClass) * 2 + Number(bottom)) * 16 ** i
     return { field, text: label }
   })
-  return [...values.filter((value) => !labels.includes(value)), ...plain, { field: 'mpls_exp', text: String(below) }]
+  const others = values.filter((value) => !labels.includes(value))
+  return [...others, ...plain, { field: 'mpls_exp', text: String(below) }]
 }

@@ -3,35 +3,38 @@ import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { findElement } from '../../core/flow/elements.ts'
 import { protocolNumber } from '../../core/flow/names.ts'
-import { readPairs, type Golden, type Pair, type Reading } from './compare.ts'
+import { readPairs, type Golden, type Pair, type Reading, type Value } from './compare.ts'
 import { packetsOf } from './corpus.ts'
 import { compareNamed, isTime, uptimeText, type NamedValue } from './named-values.ts'
+import { flagsText } from './values.ts'
 import type { WireElement, WireHeader } from './wire.ts'
 
 const FOLDER = 'real/telegraf/plugins/inputs/netflow/testcases'
 
 /** Telegraf's names, with the ids of the IANA elements they stand for. */
 const NAMES: Readonly<Record<string, readonly number[]>> = {
-  in_bytes: [1], in_packets: [2], flows: [3], protocol: [4], src_tos: [5], tcp_flags: [6], src_port: [7], src: [8, 27],
-  src_mask: [9, 29], in_snmp: [10], dst_port: [11], dst: [12, 28], dst_mask: [13, 30], out_snmp: [14], next_hop: [15, 62],
-  bgp_src_as: [16], bgp_dst_as: [17], last_switched: [21], first_switched: [22], engine_type: [38], engine_id: [39],
-  dst_tos: [55], in_src_mac: [56], out_dst_mac: [57], vlan_src: [58], ip_version: [60], direction: [61],
-  in_total_bytes: [85], in_total_packets: [86], fwd_status: [89], flow_end_reason: [136], flow_start: [150], flow_end: [151],
+  in_bytes: [1], in_packets: [2], flows: [3], protocol: [4], src_tos: [5], tcp_flags: [6], src_port: [7],
+  src: [8, 27], src_mask: [9, 29], in_snmp: [10], dst_port: [11], dst: [12, 28], dst_mask: [13, 30],
+  out_snmp: [14], next_hop: [15, 62], bgp_src_as: [16], bgp_dst_as: [17], last_switched: [21],
+  first_switched: [22], engine_type: [38], engine_id: [39], dst_tos: [55], in_src_mac: [56],
+  out_dst_mac: [57], vlan_src: [58], ip_version: [60], direction: [61], in_total_bytes: [85],
+  in_total_packets: [86], fwd_status: [89], flow_end_reason: [136], flow_start: [150], flow_end: [151],
   flow_start_ms: [152], flow_end_ms: [153],
 }
 
-/** What Telegraf takes from the header of v5, and what is a part of an element, with flowkit's fields for it. */
+/** flowkit's fields for what Telegraf takes from the header of v5, and for parts of elements. */
 const FIELD_NAMES: Readonly<Record<string, string>> = {
   seq_number: 'sequence_num', sys_uptime: 'sys_uptime', engine_type: 'engine_type', engine_id: 'engine_id',
 }
 const PART_NAMES: Readonly<Record<string, string>> = { icmp_type: 'icmp_type', icmp_code: 'icmp_code' }
 
-/** Of v9 and IPFIX the lower part of what `fwd_status` is; of v5 the number of records, and 0 where nothing is sampled. */
+/** The lower part of what `fwd_status` is; of v5 the number of records, and 0 where nothing is sampled. */
 const SKIPPED = new Set(['fwd_reason'])
 const SKIPPED_V5 = new Set(['flows', 'sampling_interval'])
 
 const WORDS: Readonly<Record<string, string>> = {
-  ingress: '0', egress: '1', 'idle timeout': '1', 'active timeout': '2', 'end of flow': '3', 'forced end': '4', IPv4: '4', IPv6: '6',
+  ingress: '0', egress: '1', 'idle timeout': '1', 'active timeout': '2', 'end of flow': '3',
+  'forced end': '4', IPv4: '4', IPv6: '6',
 }
 
 /** Telegraf's goldens and the readings of each. */
@@ -39,7 +42,8 @@ export function* telegraf(corpus: string): Generator<Golden> {
   for (const name of readdirSync(join(corpus, FOLDER)).filter((test) => !test.startsWith('sflow')).sort()) {
     const folder = `${FOLDER}/${name}`
     const path = `${folder}/expected.out`
-    const files = readdirSync(join(corpus, folder)).filter((file) => file.endsWith('.bin')).sort().map((file) => `${folder}/${file}`)
+    const inside = readdirSync(join(corpus, folder)).filter((file) => file.endsWith('.bin')).sort()
+    const files = inside.map((file) => `${folder}/${file}`)
     const lines = readFileSync(join(corpus, path), 'utf8').split('\n').filter(Boolean)
     const pairs = readPairs(files.flatMap((file) => packetsOf(corpus, file)))
     const readings: Reading[] = []
@@ -51,7 +55,7 @@ export function* telegraf(corpus: string): Generator<Golden> {
   }
 }
 
-function* compareLine(pair: Pair | undefined, line: string | undefined): Generator<Omit<Reading, 'peer' | 'golden' | 'record'>> {
+function* compareLine(pair: Pair | undefined, line: string | undefined): Generator<Value> {
   const { sent, row } = pair ?? {}
   if (!line || !sent || !row) {
     yield { field: 'record', ours: row && 'a flow', theirs: line && 'a record', sent, all: line }
@@ -79,14 +83,14 @@ function namedValue(name: string, value: string, header: WireHeader): NamedValue
   }
 }
 
-function textOf({ pen, id, bytes }: WireElement, field: string, name: string, value: string, header: WireHeader): string {
-  if (value.startsWith('0x')) {
-    const hex = value.slice(2)
-    // the bytes, which are the number where flowkit has a number
-    return findElement(pen, id)?.type.startsWith('unsigned') || field in { rev_tos: 0, rev_bytes: 0, rev_packets: 0 } ? String(BigInt(value)) : hex
+function textOf(
+  { pen, id, bytes }: WireElement, field: string, name: string, value: string, header: WireHeader,
+): string {
+  if (value.startsWith('0x')) { // the bytes, which are a number where flowkit has one
+    return findElement(pen, id)?.type.startsWith('unsigned') ? String(BigInt(value)) : value.slice(2)
   }
   switch (name) {
-    case 'tcp_flags': return String([...value].reduce((sum, flag) => sum * 2 + (flag === '.' ? 0 : 1), 0))
+    case 'tcp_flags': return flagsText(value)
     case 'protocol': return String(protocolNumber(value))
     case 'first_switched': case 'last_switched': return uptimeText(Number(value), field, header)
     case 'flow_start': case 'flow_end': return `${value}000000`

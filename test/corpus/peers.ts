@@ -50,7 +50,8 @@ export function* peers(corpus: string): Generator<Golden> {
         pairs ??= readPairs(packetsOf(corpus, file)).filter(({ sent }) => !sent?.options)
         const path = `peers/wire/golden/${name}.${ending}`
         const records = read(text)
-        yield { path, files: [file], records: records.length, readings: [...compareAll(peer, path, pairs, records)] }
+        const readings = [...compareAll(peer, path, pairs, records)]
+        yield { path, files: [file], records: records.length, readings }
       }
     }
   } finally {
@@ -68,7 +69,9 @@ function readText(path: string): string | undefined {
   return existsSync(`${path}.gz`) ? gunzipSync(readFileSync(`${path}.gz`)).toString() : undefined
 }
 
-function* compareAll(peer: string, golden: string, pairs: readonly Pair[], records: readonly PeerRecord[]): Generator<Reading> {
+function* compareAll(
+  peer: string, golden: string, pairs: readonly Pair[], records: readonly PeerRecord[],
+): Generator<Reading> {
   for (let record = 0; record < Math.max(pairs.length, records.length); record++) {
     const base = { peer, golden, record, ...pairs[record], all: records[record]?.all }
     if (!base.row || !records[record]) {
@@ -78,7 +81,8 @@ function* compareAll(peer: string, golden: string, pairs: readonly Pair[], recor
     for (const { field, text, step = 1 } of records[record].values) {
       const own = base.row.fields.get(field)
       if (own === undefined && isNothing(text)) continue // zero is how these peers say absent
-      yield { ...base, field, ours: step === 1 || own === undefined ? own : String(Math.floor(Number(own) / step) * step), theirs: text }
+      const ours = step === 1 || own === undefined ? own : String(Math.floor(Number(own) / step) * step)
+      yield { ...base, field, ours, theirs: text }
     }
   }
 }

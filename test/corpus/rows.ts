@@ -9,7 +9,7 @@ import type { Datagram } from '../../core/netflow/message.ts'
 import type { Packet } from './corpus.ts'
 import type { WireElement } from './wire.ts'
 
-/** One flow record as flowkit has it: fields by name, as text (times in µs), and elements without a column. */
+/** One flow record as flowkit has it: fields by name as text, times in µs, and elements without a column. */
 export interface Row {
   /** Number of the datagram that gave it; a late record has that of the datagram with its template. */
   readonly packet: number
@@ -60,7 +60,9 @@ export function rowOf(batch: FlowBatch, i: number, packet: number): Row {
 
 function textOf(batch: FlowBatch, id: number, i: number): string {
   const column = batch.column(id)
-  if (isAddress(column)) return column.family[i] === 6 ? formatIpv6(column.v6, i * 16) : formatIpv4(column.v4[i])
+  if (isAddress(column)) {
+    return column.family[i] === 6 ? formatIpv6(column.v6, i * 16) : formatIpv4(column.v4[i])
+  }
   const [low, high] = [column[i * 2], column[i * 2 + 1]]
   switch (FIELDS[id].type) {
     case 'mac': return formatMac(column[i])

@@ -7,6 +7,7 @@ import { elementName, findElement } from '../../core/flow/elements.ts'
 import { formatElement } from '../../core/flow/element-value.ts'
 import { FIELDS, type Field } from '../../core/flow/fields.ts'
 import type { Row } from './rows.ts'
+import { headerTime } from './values.ts'
 import { NAMED_ELEMENTS, type WireElement, type WireRecord } from './wire.ts'
 
 /** One way in which a row and its record disagree. */
@@ -22,9 +23,11 @@ const LEARNED = new Set(['sampling_rate', 'sampling_source'])
 /** Values of the field `type` by version. */
 const TYPES: Readonly<Record<number, string>> = { 1: '5', 5: '2', 6: '6', 7: '7', 9: '3', 10: '4' }
 const MAX_EXACT = 2n ** 53n
-const MAX: Partial<Record<Field['type'], bigint>> = { u8: 255n, u16: 65535n, u32: 0xffffffffn, count: MAX_EXACT }
+const MAX: Partial<Record<Field['type'], bigint>> = {
+  u8: 0xffn, u16: 0xffffn, u32: 0xffffffffn, count: MAX_EXACT,
+}
 
-/** A field that a record fills: its value as text, and the element that has it; absent where several do or none. */
+/** A field that a record fills: its value, and the element that has it if it is one element's. */
 interface Filled {
   readonly text: string
   readonly element?: WireElement
@@ -38,7 +41,8 @@ export function checkSources(row: Row, record: WireRecord): SourceFault[] {
   for (const [field, ours] of row.fields) {
     const filled = sent.get(field)
     if (filled === undefined) {
-      if (record.header.version < 9 || !LEARNED.has(field)) faults.push({ kind: 'invented', field, ours, sent: '' })
+      const isLearned = record.header.version >= 9 && LEARNED.has(field)
+      if (!isLearned) faults.push({ kind: 'invented', field, ours, sent: '' })
     } else if (filled.text !== ours) faults.push({ kind: 'differs', field, ours, sent: filled.text })
   }
   for (const [field, { text }] of sent) {
@@ -51,17 +55,23 @@ export function checkSources(row: Row, record: WireRecord): SourceFault[] {
   return faults
 }
 
-/** Where flowkit put each element of a record: the field and its text, or the element's name and its value. */
-export function placesOf(row: Row, record: WireRecord): Map<WireElement, { readonly field: string, readonly text: string }> {
-  const places = new Map<WireElement, { field: string, text: string }>()
+/** Where flowkit has an element: in a field, or under the element's name; and its text there. */
+interface Place {
+  readonly field: string
+  readonly text: string
+}
+
+/** Where flowkit has put the elements of a record. */
+export function placesOf(row: Row, record: WireRecord): Map<WireElement, Place> {
+  const places = new Map<WireElement, Place>()
   for (const [field, { element }] of filledFields(record, new Set())) {
     const text = row.fields.get(field)
     if (element && text !== undefined && !places.has(element)) places.set(element, { field, text })
   }
   const extras = [...row.extras]
   for (const element of record.elements) {
-    const at = places.has(element) ? -1 : extras.findIndex(({ pen, id }) => pen === element.pen && id === element.id)
-    if (at < 0) continue
+    const at = extras.findIndex(({ pen, id }) => pen === element.pen && id === element.id)
+    if (places.has(element) || at < 0) continue
     const [{ pen, id, bytes }] = extras.splice(at, 1)
     const value = formatElement(findElement(pen, id)?.type, bytes, 0, bytes.length)
     places.set(element, { field: elementName(pen, id), text: String(value) })
@@ -76,7 +86,8 @@ export function elementText({ pen, id, bytes }: WireElement): string {
 
 /** The fields that the elements of a record fill, best element first; `used` gets the elements. */
 function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, Filled> {
-  const fields = new Map(headerFields(record).map(([field, value]) => [field, { text: String(value) } as Filled]))
+  const fields = new Map<string, Filled>()
+  for (const [field, value] of headerFields(record)) fields.set(field, { text: String(value) })
   for (const field of FIELDS) {
     const found = candidates(field, record)
     if (field.type === 'addr') {
@@ -86,8 +97,9 @@ function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, F
       const v4 = usable.find(({ bytes }) => bytes.length === 4)
       const v6 = usable.find(({ bytes }) => bytes.length === 16)
       for (const element of [v4, v6]) if (element) used.add(element)
-      if (v6 && (!v4 || v6.bytes.some((byte) => byte !== 0))) fields.set(field.name, { text: formatIpv6(v6.bytes, 0), element: v6 })
-      else if (v4) fields.set(field.name, { text: formatIpv4(Number(number(v4.bytes))), element: v4 })
+      if (v6 && (!v4 || v6.bytes.some((byte) => byte !== 0))) {
+        fields.set(field.name, { text: formatIpv6(v6.bytes, 0), element: v6 })
+      } else if (v4) fields.set(field.name, { text: formatIpv4(Number(number(v4.bytes))), element: v4 })
     } else if (found.length > 0) {
       const text = valueText(field, found[0], record)
       if (text === undefined) continue
@@ -101,15 +113,17 @@ function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, F
   if (fields.get('sampling_rate')?.element) fields.set('sampling_source', { text: '2' })
   addLabels(record, fields)
   addDuration(record, fields, used)
-  const family = fields.get('src_addr') ?? fields.get('dst_addr')
-  if (!fields.has('etype') && family) fields.set('etype', { text: family.text.includes(':') ? '34525' : '2048' })
+  const address = fields.get('src_addr') ?? fields.get('dst_addr')
+  if (address && !fields.has('etype')) {
+    fields.set('etype', { text: address.text.includes(':') ? '34525' : '2048' })
+  }
   return fields
 }
 
 /** What the header and the datagram say of a record, as far as the version has it. */
 function headerFields({ header, source, received }: WireRecord): [string, string | number][] {
   const { version, domain, sampling } = header
-  const engine: [string, number][] = version === 5 || version === 6 ? [['engine_type', domain >> 8], ['engine_id', domain & 255]] : []
+  const engine: [string, number][] = [['engine_type', domain >> 8], ['engine_id', domain & 255]]
   const clock: [string, number][] = [['export_secs', header.secs]]
   if (version < 10) clock.push(['sys_uptime', header.uptime])
   if (version < 9) clock.push(['export_nsecs', header.nsecs])
@@ -119,13 +133,15 @@ function headerFields({ header, source, received }: WireRecord): [string, string
     clock.push(['sampling_rate', sampling & 0x3fff], ['sampling_source', 1])
     if (sampling >> 14 > 0) clock.push(['sampling_algorithm', sampling >> 14])
   }
-  return [['type', TYPES[version]], ['received', received], ['exporter_addr', source], ...engine, ...clock]
+  const common: [string, string][] = [['type', TYPES[version]], ['exporter_addr', source]]
+  return [...common, ['received', received], ...version === 5 || version === 6 ? engine : [], ...clock]
 }
 
 function candidates(field: Field, { elements, header }: WireRecord): WireElement[] {
-  const named = NAMED_ELEMENTS.indexOf(field.name as (typeof NAMED_ELEMENTS)[number])
+  const named = NAMED_ELEMENTS.indexOf(field.name)
   const inRecord = elements.some(({ pen, id, bytes }) => pen === 0 && id === 160 && bytes.length === 8)
-  return [...named < 0 ? [] : [{ pen: -1, id: named }], ...field.elements].flatMap(({ pen, id }) => elements.filter((element) => {
+  const wanted = named < 0 ? field.elements : [{ pen: -1, id: named }]
+  return wanted.flatMap(({ pen, id }) => elements.filter((element) => {
     if (element.pen !== pen || element.id !== id) return false
     if (element.bytes.length === 0 && !element.variable) return false
     if (pen === 0 && (id === 21 || id === 22) && header.uptime < 0 && !inRecord) return false
@@ -133,7 +149,9 @@ function candidates(field: Field, { elements, header }: WireRecord): WireElement
   }))
 }
 
-function valueText({ type, name }: Field, { pen, id, bytes }: WireElement, record: WireRecord): string | undefined {
+function valueText(
+  { type, name }: Field, { pen, id, bytes }: WireElement, record: WireRecord,
+): string | undefined {
   switch (type) {
     case 'text': return Buffer.from(bytes).toString().replace(/\0+$/, '')
     case 'octets': return Buffer.from(bytes).toString('hex')
@@ -154,31 +172,37 @@ const SECOND_IDS = new Set([150, 151, 322])
 const MILLISECOND_IDS = new Set([152, 153, 258, 323])
 const NANOSECOND_IDS = new Set([156, 157, 325])
 
-function timeText(pen: number, id: number, bytes: Uint8Array, { header, elements }: WireRecord): string | undefined {
+function timeText(
+  pen: number, id: number, bytes: Uint8Array, { header, elements }: WireRecord,
+): string | undefined {
   if (pen !== 0) return undefined
   const value = number(bytes)
   if (id === 21 || id === 22) {
-    const init = elements.find((element) => element.pen === 0 && element.id === 160 && element.bytes.length === 8)
-    const exported = BigInt(header.secs) * 1000000n + BigInt(Math.floor(Math.max(0, header.nsecs) / 1000))
+    const init = elements.find((one) => one.pen === 0 && one.id === 160 && one.bytes.length === 8)
+    const exported = BigInt(headerTime(header.secs, header.nsecs))
     const uptime = init ? BigInt(header.secs) * 1000n - number(init.bytes) : BigInt(header.uptime)
     return bytes.length === 4 ? String(exported - BigInt.asIntN(32, uptime - value) * 1000n) : undefined
   }
-  if (id === 158 || id === 159) return bytes.length === 4 ? String(BigInt(header.secs) * 1000000n - value) : undefined
+  if (id === 158 || id === 159) {
+    return bytes.length === 4 ? String(BigInt(header.secs) * 1000000n - value) : undefined
+  }
   const clamp = (micros: bigint): string => String(micros > MAX_EXACT ? MAX_EXACT : micros)
   if (SECOND_IDS.has(id)) return clamp(value * 1000000n)
   if (MILLISECOND_IDS.has(id)) return clamp(value * 1000n)
   if (bytes.length !== 8) return undefined
   const { seconds, nanos } = ntp(bytes)
-  const micros = NANOSECOND_IDS.has(id) ? Math.floor(nanos / 1000) : Math.min(999_999, Math.round(nanos / 1000))
+  const isExact = NANOSECOND_IDS.has(id) // what is below is in a field of its own
+  const micros = isExact ? Math.floor(nanos / 1000) : Math.min(999_999, Math.round(nanos / 1000))
   return String(seconds * 1_000_000 + micros)
 }
 
-/** Seconds since 1970, in the era from 1970 to 2106, and nanoseconds of an NTP time; 0 where it is not set. */
+/** Seconds since 1970, up to 2106, and nanoseconds of an NTP time; 0 where it is not set. */
 function ntp(bytes: Uint8Array): { seconds: number, nanos: number } {
   const value = number(bytes)
   if (value === 0n) return { seconds: 0, nanos: 0 }
   const seconds = (Number(value >> 32n) - 2_208_988_800 + 2 ** 32) % 2 ** 32
-  return { seconds, nanos: Math.min(999_999_999, Number(((value & 0xffffffffn) * 2_000_000_000n + 2n ** 32n) >> 33n)) }
+  const rounded = ((value & 0xffffffffn) * 2_000_000_000n + 2n ** 32n) >> 33n
+  return { seconds, nanos: Math.min(999_999_999, Number(rounded)) }
 }
 
 /** mpls_exp gathers what is below the labels. */
@@ -196,7 +220,8 @@ function addLabels({ elements }: WireRecord, fields: Map<string, Filled>): void 
 
 /** The other end of a flow that tells its duration. */
 function addDuration({ elements }: WireRecord, fields: Map<string, Filled>, used: Set<WireElement>): void {
-  const duration = elements.find(({ pen, id, bytes }) => pen === 0 && (id === 161 || id === 162) && bytes.length === 4)
+  const duration = elements.find(({ pen, id, bytes }) =>
+    pen === 0 && (id === 161 || id === 162) && bytes.length === 4)
   const [start, end] = [fields.get('flow_start'), fields.get('flow_end')]
   if (!duration || !start === !end) return
   const length = number(duration.bytes) * (duration.id === 161 ? 1000n : 1n)

@@ -71,10 +71,11 @@ const FIXED: Readonly<Record<number, { header: number, fields: string }>> = {
   6: { header: 24, fields: `${START} ${MIDDLE} in_encaps:1 out_encaps:1 peer_next_hop:4` },
   7: { header: 24, fields: `${START} ${MIDDLE} valid_flags:2 router_sc:4` },
 }
-/** Elements that stand for the columns without one, below all real ids. */
-export const NAMED_ELEMENTS = ['in_encaps', 'out_encaps', 'peer_next_hop', 'valid_flags', 'router_sc'] as const
+/** Fields that no element is for: in records of enterprise number -1, with their place here for an id. */
+export const NAMED_ELEMENTS: readonly string[] =
+  ['in_encaps', 'out_encaps', 'peer_next_hop', 'valid_flags', 'router_sc']
 
-/** All records of `packets`, in the order in which a collector can know them: held ones after what released them. */
+/** All records of `packets`, those that waited for their template behind the message with it. */
 export function readWire(packets: readonly Packet[]): WireRecord[] {
   const state: State = { templates: new Map(), held: new Map(), began: new Map() }
   const records: WireRecord[] = []
@@ -112,7 +113,8 @@ function readDatagram(bytes: Buffer, from: Origin, state: State, out: WireRecord
   if (version !== 10) throw new RangeError('unknown version')
   for (let at = 0; at < bytes.length;) {
     const length = bytes.readUInt16BE(at + 2)
-    if (bytes.readUInt16BE(at) !== 10 || length < 16 || at + length > bytes.length) throw new RangeError('message')
+    const isMessage = bytes.readUInt16BE(at) === 10 && length >= 16 && at + length <= bytes.length
+    if (!isMessage) throw new RangeError('message')
     const header = {
       version, uptime: -1, secs: bytes.readUInt32BE(at + 4), nsecs: -1, sequence: bytes.readUInt32BE(at + 8),
       domain: bytes.readUInt32BE(at + 12), sampling: -1,
@@ -122,19 +124,22 @@ function readDatagram(bytes: Buffer, from: Origin, state: State, out: WireRecord
   }
 }
 
-function readFixed(bytes: Buffer, from: Origin, { header: size, fields }: (typeof FIXED)[1], out: WireRecord[]): void {
+function readFixed(
+  bytes: Buffer, from: Origin, { header: size, fields }: (typeof FIXED)[1], out: WireRecord[],
+): void {
   const version = bytes.readUInt16BE(0)
   const layout = fields.split(' ').map((field) => {
     const [name, length] = field.split(':')
-    const named = NAMED_ELEMENTS.indexOf(name as (typeof NAMED_ELEMENTS)[number])
-    return named < 0 ? { pen: 0, id: Number(name), length: Number(length) } : { pen: -1, id: named, length: Number(length) }
+    const named = NAMED_ELEMENTS.indexOf(name)
+    return { ...named < 0 ? { pen: 0, id: Number(name) } : { pen: -1, id: named }, length: Number(length) }
   })
   const record = layout.reduce((sum, { length }) => sum + length, 0)
   const count = bytes.readUInt16BE(2)
   if (count === 0 || bytes.length !== size + count * record) throw new RangeError('count')
   const header = {
     version, uptime: bytes.readUInt32BE(4), secs: bytes.readUInt32BE(8), nsecs: bytes.readUInt32BE(12),
-    sequence: size > 16 ? bytes.readUInt32BE(16) : -1, domain: size > 16 && version !== 7 ? bytes.readUInt16BE(20) : -1,
+    sequence: size > 16 ? bytes.readUInt32BE(16) : -1,
+    domain: size > 16 && version !== 7 ? bytes.readUInt16BE(20) : -1,
     sampling: version === 5 ? bytes.readUInt16BE(22) : -1,
   }
   for (let at = size; at < bytes.length; at += record) {
@@ -149,7 +154,8 @@ function readSets(
   const learned: string[] = []
   for (let at = 0; bytes.length - at >= 4;) {
     const length = bytes.readUInt16BE(at + 2)
-    if (length === 0 && bytes.subarray(at).every((byte) => byte === 0)) bytes = bytes.subarray(0, at) // filled up
+    const isFilledUp = length === 0 && bytes.subarray(at).every((byte) => byte === 0)
+    if (isFilledUp) bytes = bytes.subarray(0, at)
     else if (length < 4 || at + length > bytes.length) throw new RangeError('set')
     at += length
   }
@@ -157,7 +163,8 @@ function readSets(
     const id = bytes.readUInt16BE(at)
     const length = bytes.readUInt16BE(at + 2)
     const set = bytes.subarray(at + 4, at + length)
-    if (id === first || id === first + 1) readTemplates(set, header.version, id !== first, domain, state, learned)
+    const isTemplates = id === first || id === first + 1
+    if (isTemplates) readTemplates(set, header.version, id !== first, domain, state, learned)
     else if (id >= 256) {
       const layout = state.templates.get(`${domain} ${id}`)
       if (layout) readRecords(set, from, header, layout, domain, state, out)
@@ -171,7 +178,8 @@ function readSets(
   for (const key of learned) {
     for (const { from: origin, header: own, bytes: set } of state.held.get(key) ?? []) {
       const late: WireRecord[] = []
-      if (!isDamage(() => readRecords(set, origin, own, state.templates.get(key)!, domain, state, late))) out.push(...late)
+      const layout = state.templates.get(key)!
+      if (!isDamage(() => readRecords(set, origin, own, layout, domain, state, late))) out.push(...late)
     }
     state.held.delete(key)
   }
@@ -225,10 +233,13 @@ function readTemplates(
 }
 
 function readRecords(
-  bytes: Buffer, from: Origin, header: WireHeader, layout: Layout, domain: string, state: State, out: WireRecord[],
+  bytes: Buffer, from: Origin, header: WireHeader, layout: Layout, domain: string, state: State,
+  out: WireRecord[],
 ): void {
   const began = state.began.get(domain)
-  if (header.version === 10 && began !== undefined) header = { ...header, uptime: (header.secs * 1000 - began) >>> 0 }
+  if (header.version === 10 && began !== undefined) {
+    header = { ...header, uptime: (header.secs * 1000 - began) >>> 0 }
+  }
   const least = layout.fields.reduce((sum, { length }) => sum + (length === 65535 ? 1 : length), 0)
   if (least === 0) {
     if (layout.options) return
@@ -250,7 +261,9 @@ function readRecords(
   }
 }
 
-function take(fields: Layout['fields'], bytes: Buffer, at: number): { elements: WireElement[], end: number } | undefined {
+function take(
+  fields: Layout['fields'], bytes: Buffer, at: number,
+): { elements: WireElement[], end: number } | undefined {
   const elements: WireElement[] = []
   for (const { pen, id, length: declared } of fields) {
     let length = declared
