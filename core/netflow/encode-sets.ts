@@ -1,233 +1,232 @@
-import type { AddressColumn } from '../flow/address.ts'
 import type { FlowBatch } from '../flow/batch.ts'
-import { FIELDS } from '../flow/fields.ts'
-import { VARIABLE_LENGTH, type Shape } from '../flow/shape.ts'
-import {
-  countLeftOut, exportClock, newLoss, type DatagramEncoder, type Emit, type EncoderOptions, type ExportClock,
-} from './encoder.ts'
-import { exportLayout, type ExportLayout } from './export-layout.ts'
-import { outMessage, type SetVersion } from './out-message.ts'
-import { makePlan, type LayoutField } from './plan.ts'
-import { OP, type Step } from './steps.ts'
-import { variableSize, writeStep, writeVariable } from './write-steps.ts'
+import { FIELDS, ID } from '../flow/fields.ts'
+import { ETYPE_IPV4, ETYPE_IPV6 } from '../flow/names.ts'
+import type { TimeDigits } from '../flow/shape.ts'
+import { newLoss, type DatagramEncoder, type Emit, type EncoderOptions } from './encoder.ts'
+import { exportClocks, type ExportClock } from './export-clock.ts'
+import type { SetVersion } from './export-layout.ts'
+import { outMessage } from './out-message.ts'
+import { FIRST_TEMPLATE, writeSampling, writeStatistics } from './out-options.ts'
+import { outSampling } from './out-sampling.ts'
+import { outTemplate, recordSize, writeRecord, writeRecords, type OutTemplate } from './out-template.ts'
+import { ADDRESS_FIELDS, endOfRun, familyOf, markRuns, shapeOf } from './row-runs.ts'
 
 /** Options of the versions with templates. */
 export interface SetEncoderOptions extends EncoderOptions {
-  /** How often templates are sent again, in µs of export time. */
+  /** How often templates and options are sent again, in µs of export time. */
   readonly templateRefresh: number
+  /** After how many messages they are sent again, if that comes first. */
+  readonly templateMessages?: number
+  /** Whether options tell how much was exported. */
+  readonly statistics?: boolean
+  /** Most digits of a second that flow times of IPFIX are told with: all that the rows have, unless given. */
+  readonly timeDigits?: TimeDigits
 }
 
-/** A template this exporter has announced. */
-interface OutTemplate extends ExportLayout {
-  readonly id: number
-  /** The template record, as it goes into a template set. */
-  readonly record: Uint8Array
-  /** What writes each field of the layout: none, one, or two columns. */
-  readonly steps: readonly (readonly Step[])[]
-  /** Bytes of a record if all its fields are numbers and addresses: such records are written by columns. */
-  readonly columnar: number
-  /** Export time at which it was last sent, µs; -Infinity never. */
-  sentAt: number
-}
-
-const ENTERPRISE = 0x8000
-const FIRST_TEMPLATE = 256
 /** Templates kept; rows of more shapes than that announce theirs anew. */
 const MAX_TEMPLATES = 1024
+const LAST_TEMPLATE = 65_535
+/** What an options template with its record needs, and what the length of a message tells. */
+const MIN_SIZE = 128
+const MAX_SIZE = 65_535
 
-/** An encoder of NetFlow v9 or IPFIX: a template for each shape of row, announced before its first records. */
+const OCTET_FIELDS = FIELDS.filter(({ type }) => type === 'octets').map(({ id }) => id)
+
+/**
+ * An encoder of NetFlow v9 or IPFIX: a template for each shape of row, announced before its first records.
+ *
+ * Templates are announced again, when they are next used, once `templateRefresh` or `templateMessages` have passed;
+ * then options are sent again as well. They tell the sampling rate of flows that have it in common.
+ *
+ * @throws RangeError if `maxSize` is less than 128, or more than the 65535 that a message can have
+ */
 export function setEncoder(version: SetVersion, options: SetEncoderOptions): DatagramEncoder {
-  const message = outMessage(version, options.maxSize, options.domain)
-  const { bytes, view } = message
-  const clocks = exportClock(true)
+  const { maxSize, domain, templateRefresh, templateMessages = Infinity, statistics = false, timeDigits = 9 } = options
+  if (maxSize < MIN_SIZE || maxSize > MAX_SIZE) throw new RangeError(`no message has ${maxSize} bytes`)
+  const message = outMessage(version, maxSize, domain)
+  const largest = message.room(FIRST_TEMPLATE)
+  const clocks = exportClocks(true)
+  const clock: ExportClock = { ...clocks.now } // of the message
+  const sampling = outSampling()
   const loss = newLoss()
   const templates = new Map<string, OutTemplate>()
-  const one = new Uint32Array(1)
-  let rows = new Uint32Array(0)
-  let clock: ExportClock | undefined // of the message that is being filled
+  const recent = new Map<number, OutTemplate>() // of this batch, by shape, rate and families
+  let nextId = FIRST_TEMPLATE
+  let clockNumber = 0
+  let refresh = 0 // how often templates have been sent
+  let refreshedAt = 0 // µs
+  let refreshedAfter = 0 // messages
+  let usedSince = true // whether records were written since then
+  let begins = new Uint8Array(0)
+  let rates = new Uint8Array(0)
 
-  function templateOf(batch: FlowBatch, row: number, families: number): OutTemplate {
-    const shape = batch.shapes[batch.shape[row]]
-    const key = `${families};${shape.key}`
-    let template = templates.get(key)
+  function mark(batch: FlowBatch): void {
+    const { length, capacity } = batch
+    if (begins.length < length) {
+      begins = new Uint8Array(capacity)
+      rates = new Uint8Array(capacity)
+    }
+    markRuns(batch, [], begins)
+    sampling.decide(batch, rates)
+    for (let row = 1; row < length; row++) if (rates[row] !== rates[row - 1]) begins[row] = 1
+    if (version === 10) return
+    for (const id of OCTET_FIELDS) { // in v9 the length is the template's
+      if (!batch.has(id)) continue
+      const column = batch.column(id) as Uint32Array
+      for (let row = 1; row < length; row++) if (column[row * 2 + 1] !== column[row * 2 - 1]) begins[row] = 1
+    }
+  }
+
+  function templateOf(batch: FlowBatch, row: number): OutTemplate {
+    const shape = shapeOf(batch, row)
+    const { mask } = shape
+    const etype = needsEtype(batch, row)
+    let code = rates[row] * 2 + (etype ? 1 : 0)
+    for (const id of ADDRESS_FIELDS) if (mask[id] === 1) code = code * 3 + (familyOf(batch, id, row) + 2 >> 2)
+    const place = code * 65_536 + batch.shape[row]
+    const hasLengths = version === 9 && OCTET_FIELDS.some((id) => mask[id] === 1)
+    let template = hasLengths ? undefined : recent.get(place)
+    if (template) return template
+    const forms = formsOf(batch, row, version)
+    const key = `${shape.key};${code};${[...forms.values()].join()}`
+    template = templates.get(key)
     if (!template) {
-      if (templates.size >= MAX_TEMPLATES) templates.clear()
-      template = newTemplate(FIRST_TEMPLATE + templates.size, shape, familiesOf(batch, row), version)
+      if (templates.size >= MAX_TEMPLATES) forgetTemplates()
+      template = outTemplate(nextId, shape, forms, version, { rate: rates[row], etype, timeDigits })
+      nextId = nextId === LAST_TEMPLATE ? FIRST_TEMPLATE : nextId + 1
       templates.set(key, template)
     }
+    if (!hasLengths) recent.set(place, template)
     return template
   }
 
-  function announce(template: OutTemplate, now: ExportClock, emit: Emit): void {
+  /** Make the message one of the clock that the next rows have. */
+  function takeClock(emit: Emit): void {
+    if (clockNumber === clocks.number) return
+    if (!message.isEmpty()) message.finish(clock, emit)
+    Object.assign(clock, clocks.now)
+    clockNumber = clocks.number
+  }
+
+  /** Send what must come before records of `template`. */
+  function announce(template: OutTemplate, emit: Emit): void {
+    const makeRoom = () => message.finish(clock, emit)
+    const { messages } = message.sent
+    const isDue = usedSince && (refresh === 0 || Math.abs(clock.exportMicros - refreshedAt) >= templateRefresh ||
+      messages - refreshedAfter >= templateMessages)
+    if (isDue) {
+      refresh++
+      refreshedAt = clock.exportMicros
+      refreshedAfter = messages
+      usedSince = false
+      if (statistics) writeStatistics(message, version, domain, makeRoom)
+    }
+    if (isDue || sampling.changed) writeSampling(message, version, domain, sampling, makeRoom)
+    sampling.changed = false
+    if (template.sentIn === refresh) return
     const set = version === 9 ? 0 : 2
-    if (message.room(set) < template.record.length) message.finish(now, emit)
-    message.inSet(set)
-    bytes.set(template.record, message.at)
+    if (message.room(set) < template.record.length) makeRoom()
+    message.inSet(set, 4)
+    message.bytes.set(template.record, message.at)
     message.at += template.record.length
-    message.count(1, false)
-    template.sentAt = now.exportMicros
+    message.count(1, 'templates')
+    template.sentIn = refresh
   }
 
-  function writeRun(template: OutTemplate, batch: FlowBatch, run: Uint32Array, emit: Emit): void {
-    const now = clocks.of(batch, run, run.length)
-    // uptimes count from the header's clock, which is one for a message
-    if (clock && clock.exportMicros !== now.exportMicros) message.finish(clock, emit)
-    clock = { ...now }
-    if (now.exportMicros - template.sentAt >= options.templateRefresh) announce(template, now, emit)
-    for (let from = 0; from < run.length;) {
-      const size = template.columnar || sizeOf(template, batch, run[from])
+  /** Write rows `row` up to `end`, one run, under the message's clock. */
+  function write(template: OutTemplate, batch: FlowBatch, row: number, end: number, emit: Emit): void {
+    for (let fresh = true; row < end; fresh = message.isEmpty()) {
+      const size = template.size || recordSize(template, batch, row)
+      if (size > largest) {
+        loss.rows.oversized++
+        row++
+        continue
+      }
+      if (fresh) announce(template, emit)
       const fit = Math.floor(message.room(template.id) / size)
-      if (fit === 0 && message.isEmpty()) { // larger than a datagram
-        loss.rows++
-        from++
-      } else if (fit === 0) message.finish(now, emit)
-      else {
-        const count = template.columnar ? Math.min(fit, run.length - from) : 1
-        message.inSet(template.id)
-        if (template.columnar) writeColumns(template, batch, run.subarray(from, from + count), now)
-        else writeRecord(template, batch, run[from], now)
-        message.count(count, true)
-        from += count
+      if (fit === 0) {
+        message.finish(clock, emit)
+        continue
       }
+      const count = template.size ? Math.min(fit, end - row) : 1
+      message.inSet(template.id, template.least)
+      if (template.size) writeRecords(template, message, batch, row, row + count, clock, loss.narrowed)
+      else writeRecord(template, message, batch, row, clock, loss.narrowed)
+      message.count(count, 'flows')
+      template.rows += count
+      usedSince = true
+      row += count
     }
   }
 
-  function writeColumns({ steps, columnar }: OutTemplate, batch: FlowBatch, run: Uint32Array, now: ExportClock): void {
-    const end = message.at + run.length * columnar
-    bytes.fill(0, message.at, end)
-    for (const field of steps) {
-      for (const step of field) {
-        const present = batch.present(step.field)
-        writeStep(step, message.at + step.at, columnar, view, batch, run, run.length, present, now, loss.narrowed)
-      }
-    }
-    message.at = end
-  }
-
-  function writeRecord({ layout, steps, extras }: OutTemplate, batch: FlowBatch, row: number, now: ExportClock): void {
-    one[0] = row
-    for (const [i, field] of steps.entries()) {
-      const { length } = layout[i]
-      const [step] = field
-      if (step !== undefined && (step.op === OP.TEXT || step.op === OP.OCTETS)) {
-        const column = batch.column(step.field) as Uint32Array
-        writeBytes(length, batch, column[row * 2], column[row * 2 + 1], step.field)
-      } else {
-        bytes.fill(0, message.at, message.at + length)
-        for (const each of field) {
-          writeStep(each, message.at, 0, view, batch, one, 1, batch.present(each.field), now, loss.narrowed)
-        }
-        message.at += length
-      }
-    }
-    if (extras.length > 0) eachExtra(batch, row, (index, from, length, given) => {
-      if (extras.includes(index)) writeBytes(given, batch, from, length, -1)
-    })
-  }
-
-  /** Write bytes of the heap into a field of `given` bytes, padded or cut to it, or of variable length. */
-  function writeBytes(given: number, { heap }: FlowBatch, from: number, length: number, field: number): void {
-    if (given === VARIABLE_LENGTH) {
-      message.at = writeVariable(bytes, message.at, heap, from, length)
+  function encodeRun(batch: FlowBatch, row: number, end: number, emit: Emit): void {
+    const template = templateOf(batch, row)
+    if (template.layout.length === 0) {
+      loss.rows.empty += end - row
       return
     }
-    if (length > given) loss.narrowed.set(field, (loss.narrowed.get(field) ?? 0) + 1)
-    bytes.fill(0, message.at, message.at + given)
-    bytes.set(heap.subarray(from, from + Math.min(length, given)), message.at)
-    message.at += given
+    if (template.record.length > largest) {
+      loss.rows.oversized += end - row
+      return
+    }
+    while (row < end) {
+      const spanEnd = clocks.span(batch, row, end)
+      takeClock(emit)
+      write(template, batch, row, spanEnd, emit)
+      row = spanEnd
+    }
+  }
+
+  /** Enter the rows encoded by each template into the loss. */
+  function settle(): void {
+    for (const template of templates.values()) {
+      if (template.rows === 0) continue
+      for (const id of template.lost) loss.leftOut[id] += template.rows
+      for (const name of template.lostElements) loss.elements.set(name, (loss.elements.get(name) ?? 0) + template.rows)
+      template.rows = 0
+    }
+  }
+
+  function forgetTemplates(): void {
+    settle()
+    templates.clear()
+    recent.clear()
   }
 
   return {
-    loss,
+    get loss() {
+      settle()
+      return loss
+    },
     encode(batch, emit) {
-      if (rows.length < batch.length) rows = Uint32Array.from({ length: batch.capacity }, (_, row) => row)
-      const { shape } = batch
-      const families = familyBits(batch)
-      for (let from = 0; from < batch.length;) {
-        let to = from + 1
-        while (to < batch.length && shape[to] === shape[from] && families[to] === families[from]) to++
-        const template = templateOf(batch, from, families[from])
-        countLeftOut(loss, batch.shapes[shape[from]], template.carried, to - from)
-        writeRun(template, batch, rows.subarray(from, to), emit)
-        from = to
+      mark(batch)
+      clocks.begin(batch)
+      recent.clear()
+      for (let row = 0; row < batch.length;) {
+        const end = endOfRun(begins, row, batch.length)
+        encodeRun(batch, row, end, emit)
+        row = end
       }
     },
     flush(emit) {
-      if (clock) message.finish(clock, emit)
+      message.finish(clock, emit)
     },
   }
 }
 
-function newTemplate(id: number, shape: Shape, families: ReadonlyMap<number, number>, version: SetVersion): OutTemplate {
-  const exported = exportLayout(shape, families, version)
-  const { layout } = exported
-  const inColumns = layout.length - exported.extras.length
-  // a variable layout has no offsets: steps are looked up by the place of their field
-  const { steps: all, minLength, lengths } = makePlan(layout.slice(0, inColumns), { extras: false }, true)
-  const steps = Array.from({ length: inColumns }, (_, index) => all.filter((step) => step.index === index))
-  const plain = !lengths && exported.extras.length === 0 && all.every(({ op }) => op !== OP.TEXT && op !== OP.OCTETS)
-  return { ...exported, id, record: templateRecord(id, layout), steps, columnar: plain ? minLength : 0, sentAt: -Infinity }
+/** Whether the EtherType does not follow from the addresses. */
+function needsEtype(batch: FlowBatch, row: number): boolean {
+  if (shapeOf(batch, row).mask[ID.etype] === 0) return false
+  const family = familyOf(batch, ID.srcAddr, row) || familyOf(batch, ID.dstAddr, row)
+  return family === 0 || batch.etype[row] !== (family === 6 ? ETYPE_IPV6 : ETYPE_IPV4)
 }
 
-/** RFC 3954 §5.2, RFC 7011 §3.4.1. */
-function templateRecord(id: number, layout: readonly LayoutField[]): Uint8Array {
-  const words = [id, layout.length]
-  for (const { pen, id: element, length } of layout) {
-    if (pen === 0) words.push(element, length)
-    else words.push(element | ENTERPRISE, length, pen >>> 16, pen & 0xffff)
-  }
-  return Uint8Array.from(words.flatMap((word) => [word >> 8, word & 255]))
-}
-
-/** Bytes of a record that is not columnar. */
-function sizeOf({ layout, steps, extras }: OutTemplate, batch: FlowBatch, row: number): number {
-  let size = 0
-  for (const [i, [step]] of steps.entries()) {
-    const { length } = layout[i]
-    size += length === VARIABLE_LENGTH ? variableSize((batch.column(step.field) as Uint32Array)[row * 2 + 1]) : length
-  }
-  if (extras.length > 0) eachExtra(batch, row, (index, _from, length, given) => {
-    if (extras.includes(index)) size += given === VARIABLE_LENGTH ? variableSize(length) : length
-  })
-  return size
-}
-
-/** Go through the elements without a column of a row: place, where in the heap, length, and length in the layout. */
-function eachExtra(
-  batch: FlowBatch, row: number, use: (index: number, from: number, length: number, given: number) => void,
-): void {
-  const { heap } = batch
-  let from = batch.extras[row * 2]
-  for (const [index, { length: given }] of batch.shapes[batch.shape[row]].extras.entries()) {
-    let length = given
-    if (given === VARIABLE_LENGTH) {
-      length = heap[from] << 8 | heap[from + 1]
-      from += 2
-    }
-    use(index, from, length, given)
-    from += length
-  }
-}
-
-/** The address fields, by whose families rows of one shape differ. */
-const ADDRESSES = FIELDS.filter((field) => field.type === 'addr').map((field) => field.id)
-
-/** For each row two bits for each address field: 0 absent or none, 1 IPv4, 2 IPv6; as doubles, since there are many. */
-function familyBits(batch: FlowBatch): Float64Array {
-  const bits = new Float64Array(batch.length)
-  for (const [place, id] of ADDRESSES.entries()) {
-    if (!batch.has(id)) continue
-    const present = batch.present(id)
-    const { family } = batch.column(id) as AddressColumn
-    const unit = 3 ** place
-    for (let row = 0; row < bits.length; row++) {
-      if (present[batch.shape[row]] && family[row] !== 0) bits[row] += family[row] === 6 ? 2 * unit : unit
-    }
-  }
-  return bits
-}
-
-function familiesOf(batch: FlowBatch, row: number): Map<number, number> {
-  const { mask } = batch.shapes[batch.shape[row]]
-  return new Map(ADDRESSES.filter((id) => mask[id]).map((id) => [id, (batch.column(id) as AddressColumn).family[row]]))
+/** What the template of a row depends on beside its shape: families of addresses and, in v9, lengths of octets. */
+function formsOf(batch: FlowBatch, row: number, version: SetVersion): Map<number, number> {
+  const { mask } = shapeOf(batch, row)
+  const forms = new Map<number, number>()
+  for (const id of ADDRESS_FIELDS) if (mask[id] === 1) forms.set(id, familyOf(batch, id, row))
+  if (version === 10) return forms
+  for (const id of OCTET_FIELDS) if (mask[id] === 1) forms.set(id, (batch.column(id) as Uint32Array)[row * 2 + 1])
+  return forms
 }

@@ -1,140 +1,70 @@
 import type { FlowBatch } from '../flow/batch.ts'
-import { FIELDS, ID } from '../flow/fields.ts'
-import type { Shape } from '../flow/shape.ts'
-import { exportMicros } from './message.ts'
-import type { Clock } from './steps.ts'
-import type { Narrowed } from './write-steps.ts'
+import { FIELD_COUNT, FIELDS, ID } from '../flow/fields.ts'
 
 /** Takes each finished datagram; the bytes are valid during the call. */
 export type Emit = (datagram: Uint8Array) => void
 
-/** Turns rows into export datagrams of one version. */
+/** Makes rows into export datagrams of one version. */
 export interface DatagramEncoder {
-  /** Encode all rows of `batch`. A datagram that is not full yet waits for more rows. */
+  /** Encode all rows of `batch`, in their order. A datagram that is not full yet waits for more rows. */
   encode(batch: FlowBatch, emit: Emit): void
-  /** Give out the datagram that waits. */
+  /** Give out what waits. */
   flush(emit: Emit): void
+  /** What the version could not carry so far. */
   readonly loss: EncodeLoss
-}
-
-/** What a version could not carry. */
-export interface EncodeLoss {
-  /** Rows left out whole, such as IPv6 flows in NetFlow v5. */
-  rows: number
-  /** Rows by field that they had and the records do not. */
-  readonly leftOut: Map<number, number>
-  /** Values cut to the width of their field, by field. */
-  readonly narrowed: Narrowed
 }
 
 /** How datagrams are to be made. */
 export interface EncoderOptions {
-  /** Most bytes of a UDP payload. */
+  /** Most bytes of a datagram. */
   readonly maxSize: number
-  /** Observation domain (v9, IPFIX), or engine type * 256 + engine id. */
+  /** Observation domain (v9, IPFIX), or engine type * 256 + engine id where rows tell none (v5 to v8). */
   readonly domain: number
+}
+
+/** What a version could not carry. */
+export interface EncodeLoss {
+  /** Rows left out whole, for one of the reasons below. */
+  readonly rows: { ipv6: number, oversized: number, empty: number }
+  /** By field id, rows that had the field and whose records do not. */
+  readonly leftOut: Float64Array
+  /** By field id, values cut to the width or unit of their field. */
+  readonly narrowed: Float64Array
+  /** By name, rows that had an element without a column and whose records do not. */
+  readonly elements: Map<string, number>
 }
 
 /** Nothing lost yet. */
 export function newLoss(): EncodeLoss {
-  return { rows: 0, leftOut: new Map(), narrowed: new Map() }
+  return {
+    rows: { ipv6: 0, oversized: 0, empty: 0 },
+    leftOut: new Float64Array(FIELD_COUNT),
+    narrowed: new Float64Array(FIELD_COUNT),
+    elements: new Map(),
+  }
 }
 
-/** Fields that say how a record came, not what it says: an encoder sets its own. */
+/** What a field lost: rows without it, values cut. */
+export interface FieldLoss {
+  readonly name: string
+  readonly leftOut: number
+  readonly narrowed: number
+}
+
+/** The fields that lost something, in the order of the table, then the elements without a column. */
+export function lossByField({ leftOut, narrowed, elements }: EncodeLoss): FieldLoss[] {
+  const fields = FIELDS.filter(({ id }) => leftOut[id] > 0 || narrowed[id] > 0)
+    .map(({ id, name }) => ({ name, leftOut: leftOut[id], narrowed: narrowed[id] }))
+  return [...fields, ...Array.from(elements, ([name, rows]) => ({ name, leftOut: rows, narrowed: 0 }))]
+}
+
+/** Fields that say how a record came, not what it says: an encoder sets its own, and loses nothing by that. */
 const TRANSPORT = new Set([
-  ID.type, ID.received, ID.etype, ID.sequenceNum, ID.exportSecs, ID.exportNsecs, ID.sysUptime, ID.observationDomainId,
+  ID.type, ID.received, ID.sequenceNum, ID.exportSecs, ID.exportNsecs, ID.sysUptime, ID.observationDomainId,
   ID.samplingSource,
 ])
 
-/** Count the fields of `rows` rows of `shape` that are not among `carried`. */
-export function countLeftOut(loss: EncodeLoss, shape: Shape, carried: ReadonlySet<number>, rows: number): void {
-  for (const id of shape.fields) {
-    if (carried.has(id) || TRANSPORT.has(id)) continue
-    loss.leftOut.set(id, (loss.leftOut.get(id) ?? 0) + rows)
-  }
-}
-
-/** What a loss says of each field: name, rows without it, values cut. */
-export function lossByField({ leftOut, narrowed }: EncodeLoss): { name: string, leftOut: number, narrowed: number }[] {
-  return FIELDS.filter(({ id }) => leftOut.has(id) || narrowed.has(id))
-    .map(({ id, name }) => ({ name, leftOut: leftOut.get(id) ?? 0, narrowed: narrowed.get(id) ?? 0 }))
-}
-
-/** The export clock of a datagram: export time, and the uptime that its records count from. */
-export interface ExportClock extends Clock {
-  exportSecs: number
-  exportNsecs: number
-}
-
-/** Uptime of an exporter that flowkit plays, at its first datagram: flows may have begun that long before. */
-const FIRST_UPTIME = 86_400_000_000 // µs
-
-/**
- * Makes export clocks for rows.
- *
- * Rows that carry the clock they were exported with (`export_secs export_nsecs sys_uptime`) get it back. Others
- * are exported when they were received, or else when the last of them ended, by an exporter that was started a
- * day before its first datagram; uptimes wrap after 49.7 days as on a router.
- *
- * @param wholeSeconds the header tells export time in seconds only (v9, IPFIX)
- */
-export function exportClock(wholeSeconds: boolean = false): { of(batch: FlowBatch, rows: Uint32Array, count: number): ExportClock } {
-  let boot = -1 // µs
-  const clock: ExportClock = { exportSecs: 0, exportNsecs: 0, exportMicros: 0, sysUptime: 0 }
-  return {
-    of(batch, rows, count) {
-      if (hasClock(batch, rows[0])) {
-        clock.exportSecs = batch.exportSecs[rows[0]]
-        clock.exportNsecs = batch.exportNsecs[rows[0]]
-        clock.sysUptime = batch.sysUptime[rows[0]]
-        if (wholeSeconds) {
-          clock.sysUptime -= Math.floor(clock.exportNsecs / 1e6)
-          clock.exportNsecs = 0
-        }
-        clock.exportMicros = exportMicros(clock.exportSecs, clock.exportNsecs)
-        return clock
-      }
-      // a whole number of milliseconds from the first row's start, so that uptimes give exact times back
-      const unit = wholeSeconds ? 1e6 : 1000
-      const offset = wholeSeconds ? 0 : startOf(batch, rows[0]) % unit
-      clock.exportMicros = Math.ceil((latest(batch, rows, count) - offset) / unit) * unit + offset
-      if (boot < 0) boot = clock.exportMicros - FIRST_UPTIME
-      clock.exportSecs = Math.floor(clock.exportMicros / 1e6)
-      clock.exportNsecs = (clock.exportMicros - clock.exportSecs * 1e6) * 1000
-      clock.sysUptime = Math.floor((clock.exportMicros - boot) / 1000) % 2 ** 32
-      return clock
-    },
-  }
-}
-
-/** Whether a row carries the clock it was exported with. */
-export function hasClock(batch: FlowBatch, row: number): boolean {
-  const { mask } = batch.shapes[batch.shape[row]]
-  return mask[ID.exportSecs] === 1 && mask[ID.sysUptime] === 1
-}
-
-/** Whether two rows were exported in one datagram, as far as they tell. */
-export function sameDatagram(batch: FlowBatch, a: number, b: number): boolean {
-  if (!hasClock(batch, a)) return !hasClock(batch, b)
-  const { exportSecs, exportNsecs, sysUptime, sequenceNum, engineType, engineId, aggregation } = batch
-  return hasClock(batch, b) && exportSecs[a] === exportSecs[b] && exportNsecs[a] === exportNsecs[b] &&
-    sysUptime[a] === sysUptime[b] && sequenceNum[a] === sequenceNum[b] && engineType[a] === engineType[b] &&
-    engineId[a] === engineId[b] && aggregation[a] === aggregation[b]
-}
-
-function startOf(batch: FlowBatch, row: number): number {
-  return batch.shapes[batch.shape[row]].mask[ID.flowStart] ? batch.flowStart[row] : 0
-}
-
-function latest(batch: FlowBatch, rows: Uint32Array, count: number): number {
-  const { shape, shapes, received, flowEnd, flowStart, eventTime } = batch
-  let micros = 0
-  for (let i = 0; i < count; i++) {
-    const row = rows[i]
-    const { mask } = shapes[shape[row]]
-    const own = mask[ID.received] ? received[row] : mask[ID.flowEnd] ? flowEnd[row]
-      : mask[ID.flowStart] ? flowStart[row] : mask[ID.eventTime] ? eventTime[row] : 0
-    if (own > micros) micros = own
-  }
-  return micros
+/** The fields of `fields` that are lost if records carry those of `carried`. */
+export function lostFields(fields: readonly number[], carried: ReadonlySet<number>): number[] {
+  return fields.filter((id) => !carried.has(id) && !TRANSPORT.has(id))
 }

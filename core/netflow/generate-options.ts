@@ -62,11 +62,16 @@ const KEYS: Keys = {
   v6: share('10%', 'IPv6 flows of exporters that can tell of them'),
   seed: count('1', 'another number gives other traffic', 0, 2 ** 32 - 1),
   from: {
-    value: '2026-11-21T13:00:00Z', doc: 'start, in UTC', expected: 'a time such as 2026-11-21T13:00:00Z', read: readTime,
+    value: '2026-11-21T13:00:00Z', doc: 'start, in UTC', expected: 'a time such as 2026-11-21T13:00:00Z',
+    read: readTime,
   },
-  span: { value: '1h', doc: 'time over which flows are exported', expected: 'a duration such as 30s', read: readDuration },
+  span: {
+    value: '1h', doc: 'time over which flows are exported', expected: 'a duration such as 30s',
+    read: readDuration,
+  },
   versions: {
-    value: '9', doc: 'versions the exporters take in turn: 1 5 6 7 9 10', expected: 'versions of 1 5 6 7 9 10 such as 5/9',
+    value: '9', doc: 'versions the exporters take in turn: 1 5 6 7 9 10',
+    expected: 'versions of 1 5 6 7 9 10 such as 5/9',
     read: (text) => readList(text, (part) => VERSIONS.find((version) => `${version}` === part)),
   },
   sampling: {
@@ -78,7 +83,7 @@ const KEYS: Keys = {
   loss: share('0%', 'datagrams left out'),
   reorder: share('0%', 'datagrams that change places with the next of their exporter'),
   lateTemplates: count('0', 'datagrams of data that each exporter sends before its templates', 0, 1e6),
-  conflicts: count('0', 'exporters that use their template ids for other layouts on a second port', 0, 10_000),
+  conflicts: count('0', 'exporters that use their template ids otherwise on a second port', 0, 10_000),
   wrap: {
     value: 'no', doc: "whether the exporters' uptimes wrap halfway", expected: 'yes or no',
     read: (text) => text === 'yes' ? true : text === 'no' ? false : undefined,
@@ -93,7 +98,7 @@ export const TRAFFIC_KEYS: readonly TrafficKey[] =
   NAMES.map((name) => ({ name: kebab(name), value: KEYS[name].value, doc: KEYS[name].doc }))
 
 /**
- * The traffic that `text` describes: `flows=1M,exporters=4,v6=10%,versions=5/9/10`, nothing being the defaults.
+ * The traffic that `text` describes, such as `flows=1M,exporters=4,v6=10%,versions=5/9/10`.
  *
  * Counts take K M G (thousands), shares end in %, durations are `500ms 30s 5m 1h 7d`, lists have `/` between.
  *
@@ -115,7 +120,7 @@ export function parseTraffic(text: string): TrafficOptions {
   const traffic = options as TrafficOptions // every name has been read
   const most = withTemplates(traffic)
   if (traffic.conflicts > most) {
-    throw wrong(text, `at most ${most} conflicts, one for each exporter of v9 and IPFIX`, `${traffic.conflicts}`)
+    throw wrong(text, `at most ${most} conflicts, one an exporter of v9 and IPFIX`, `${traffic.conflicts}`)
   }
   return traffic
 }
@@ -144,7 +149,8 @@ function kebab(name: string): string {
 }
 
 function count(value: string, doc: string, least: number, most: number): Key<number> {
-  return { value, doc, expected: `a count of ${least} to ${most}`, read: (text) => readCount(text, least, most) }
+  const expected = `a count of ${least} to ${most}`
+  return { value, doc, expected, read: (text) => readCount(text, least, most) }
 }
 
 function share(value: string, doc: string): Key<number> {
@@ -174,8 +180,9 @@ function readDuration(text: string): number | undefined {
 /** A date or time of 2000 to 2099 in UTC, so that it means the same everywhere. */
 function readTime(text: string): number | undefined {
   const [, day, clock = '00:00:00'] = /^(20\d\d-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d)Z)?$/.exec(text) ?? []
-  const millis = Date.parse(`${day}T${clock}.000Z`)
-  return Number.isNaN(millis) || new Date(millis).toISOString() !== `${day}T${clock}.000Z` ? undefined : millis * 1000
+  const whole = `${day}T${clock}.000Z`
+  const millis = Date.parse(whole)
+  return Number.isNaN(millis) || new Date(millis).toISOString() !== whole ? undefined : millis * 1000
 }
 
 function readList<T>(text: string, readPart: (part: string) => T | undefined): readonly T[] | undefined {

@@ -2,7 +2,7 @@
  * Conversations of generated traffic. Each is told by a 32-bit seed, from which all that is known of it
  * follows, so that an answer or a later part of a long flow needs no more than the seed to be kept.
  *
- * Everything is made from integer hashes and octaves (a power of two at random, then a number below it), which
+ * Everything is made from integer hashes and octaves (a power of two at random, then a number below it). That
  * gives Zipf and Pareto distributions of exponent 1 without a logarithm, and the same on every machine.
  */
 
@@ -51,11 +51,17 @@ const MOST_PARTS = 30
 
 /** Protocol, port (0: any), type of service, and how many of 256 conversations. */
 const SERVICES = [
-  [TCP, 443, 0, 88], [UDP, 443, 0, 46], [TCP, 80, 0, 24], [UDP, 53, 0, 34], [UDP, 123, 0, 8], [TCP, 22, 0x10, 5],
-  [TCP, 25, 0, 4], [TCP, 993, 0, 5], [TCP, 3389, 0, 3], [TCP, 8080, 0, 5], [UDP, 5060, 0x60, 2], [UDP, 1194, 0, 4],
-  [TCP, 853, 0, 3], [TCP, 445, 0, 5], [TCP, 389, 0, 3], [TCP, 5432, 0, 2], [TCP, 0, 0, 8], [UDP, 0, 0xb8, 7],
+  [TCP, 443, 0, 88], [UDP, 443, 0, 46], [TCP, 80, 0, 24], [UDP, 53, 0, 34], [UDP, 123, 0, 8],
+  [TCP, 22, 0x10, 5], [TCP, 25, 0, 4], [TCP, 993, 0, 5], [TCP, 3389, 0, 3], [TCP, 8080, 0, 5],
+  [UDP, 5060, 0x60, 2], [UDP, 1194, 0, 4], [TCP, 853, 0, 3], [TCP, 445, 0, 5], [TCP, 389, 0, 3],
+  [TCP, 5432, 0, 2], [TCP, 0, 0, 8], [UDP, 0, 0xb8, 7],
 ] as const
-const SERVICE = Uint8Array.from(SERVICES.flatMap(([, , , weight], i) => new Array<number>(weight).fill(i)))
+const BY_WEIGHT = SERVICES.flatMap((service) => new Array<typeof service>(service[3]).fill(service))
+const PROTO = Uint8Array.from(BY_WEIGHT, ([proto]) => proto)
+const PORT = Uint16Array.from(BY_WEIGHT, ([, port]) => port)
+const TOS = Uint8Array.from(BY_WEIGHT, ([, , tos]) => tos)
+/** ms; shorter than the active timeout, whose parts are told of apart. */
+const LONGEST = 59_000
 
 /** A hash of 32 bits to 32 bits in which every bit depends on every other (Wellons' lowbias32). */
 export function mix(x: number): number {
@@ -67,8 +73,9 @@ export function mix(x: number): number {
 /** A talk to be drawn into, again and again. */
 export function newTalk(): Talk {
   return {
-    client: 0, server: 0, clientPort: 0, serverPort: 0, proto: 0, icmp: 0, icmpBack: 0, tos: 0, flags: 0, flagsBack: 0,
-    packets: 0, packetsBack: 0, size: 0, sizeBack: 0, duration: 0, delay: 0, parts: 0, answered: false,
+    client: 0, server: 0, clientPort: 0, serverPort: 0, proto: 0, icmp: 0, icmpBack: 0, tos: 0,
+    flags: 0, flagsBack: 0, packets: 0, packetsBack: 0, size: 0, sizeBack: 0, duration: 0, delay: 0, parts: 0,
+    answered: false,
   }
 }
 
@@ -77,11 +84,11 @@ export function drawTalk(talk: Talk, seed: number): void {
   drawHosts(talk, seed)
   const a = mix(seed + 0x3c6ef372)
   const b = mix(seed + 0x78dde6e4)
-  const [proto, port, tos] = SERVICES[SERVICE[a & 255]]
-  talk.proto = proto
+  const port = PORT[a & 255]
+  talk.proto = PROTO[a & 255]
   talk.serverPort = port === 0 ? 1024 + (b >>> 8) % 64_000 : port
   talk.clientPort = 32_768 + (a >>> 8) % 28_232 // Linux's ephemeral ports
-  talk.tos = tos
+  talk.tos = TOS[a & 255]
   talk.icmp = talk.icmpBack = 0
   talk.delay = 1 + (b & 127)
   if (port === 53 || port === 123) drawQuery(talk, b)
@@ -140,8 +147,8 @@ function drawTransfer(talk: Talk, seed: number, bits: number): void {
   talk.packetsBack = Math.max(1, (talk.packets * (180 + (c & 255))) >>> 8)
   talk.size = 52 + (d >>> 20 & 255)
   talk.sizeBack = 60 + (d >>> 8) % 1300
-  talk.duration = 1 << (c >>> 8) % 16 // ms: up to half a minute, each octave as likely
-  talk.duration += d & talk.duration - 1
+  const span = 1 << (c >>> 8 & 15) // each octave as likely
+  talk.duration = Math.min(LONGEST, span + (d & span - 1))
   talk.parts = base >= LONG && (d & 1) === 0 ? Math.min(MOST_PARTS, 2 + 2 * Math.clz32(d)) : 1
   talk.answered = tcp || fate > 25
   const reset = fate > 235

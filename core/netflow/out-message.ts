@@ -1,46 +1,62 @@
-import type { Emit, ExportClock } from './encoder.ts'
-
-/** The versions that are made of sets. */
-export type SetVersion = 9 | 10
+import type { Emit } from './encoder.ts'
+import type { ExportClock } from './export-clock.ts'
+import type { SetVersion } from './export-layout.ts'
 
 const HEADER_SIZES: Readonly<Record<SetVersion, number>> = { 9: 20, 10: 16 }
 const SET_HEADER = 4
+
+/** What has been exported, for the records that tell of it. */
+export interface ExportCounts {
+  messages: number
+  bytes: number
+  /** Flow records, without options. */
+  flows: number
+}
 
 /** A NetFlow v9 or IPFIX message that is being filled: sets one behind the other, until it is given out. */
 export interface OutMessage {
   readonly bytes: Uint8Array
   readonly view: DataView
+  /** What was exported before this message. */
+  readonly sent: ExportCounts
   /** Where the next record goes; who writes there moves it. */
   at: number
   /** Bytes left for records of set `id`, whose header is allowed for. */
   room(id: number): number
-  /** Go on in set `id`, opening it if it is not the last. */
-  inSet(id: number): void
-  /** Count records written: of data (`data`) or of templates. */
-  count(records: number, data: boolean): void
-  /** Whether no record is in it yet. */
+  /**
+   * Go on in set `id`, opening it if it is not the last.
+   *
+   * @param least bytes of a record: padding that could be taken for one is left away (RFC 7011 §3.3.1)
+   */
+  inSet(id: number, least: number): void
+  /** End the last set, so that the next record begins one. */
+  closeSet(): void
+  /** Count records written: of flows, of options, or templates. */
+  count(records: number, kind: 'flows' | 'options' | 'templates'): void
+  /** Whether nothing is in it yet. */
   isEmpty(): boolean
   /** Write the header and give the message out, unless it is empty. */
   finish(clock: ExportClock, emit: Emit): void
 }
 
-/** Messages of at most `maxSize` bytes; sequence numbers count messages (v9) or data records (IPFIX). */
+/**
+ * Messages of at most `maxSize` bytes.
+ *
+ * The count of v9 is of records of all kinds (RFC 3954 §5.1); sequence numbers count messages there, and data
+ * records, options among them, in IPFIX (RFC 7011 §3.1).
+ */
 export function outMessage(version: SetVersion, maxSize: number, domain: number): OutMessage {
   const headerSize = HEADER_SIZES[version]
   const bytes = new Uint8Array(maxSize)
   const view = new DataView(bytes.buffer)
+  const sent: ExportCounts = { messages: 0, bytes: 0, flows: 0 }
   let openId = -1
   let openAt = 0
+  let leastRecord = 0
   let records = 0
   let dataRecords = 0
+  let flows = 0
   let sequence = 0
-
-  function closeSet(): void {
-    if (openId < 0) return
-    while ((message.at - openAt) % 4 !== 0 && message.at < maxSize) bytes[message.at++] = 0
-    view.setUint16(openAt + 2, message.at - openAt)
-    openId = -1
-  }
 
   function writeHeader({ exportSecs, sysUptime }: ExportClock): void {
     view.setUint16(0, version)
@@ -56,33 +72,49 @@ export function outMessage(version: SetVersion, maxSize: number, domain: number)
   }
 
   const message: OutMessage = {
-    bytes, view,
+    bytes, view, sent,
     at: headerSize,
     room(id) {
-      // up to 3 bytes of padding may end the open set
-      return id === openId ? maxSize - message.at : Math.max(0, maxSize - message.at - SET_HEADER - (openId < 0 ? 0 : 3))
+      if (id === openId) return maxSize - message.at
+      const padding = openId < 0 ? 0 : 3 // that may end the open set
+      return Math.max(0, maxSize - message.at - padding - SET_HEADER)
     },
-    inSet(id) {
+    inSet(id, least) {
       if (id === openId) return
-      closeSet()
+      message.closeSet()
       openId = id
       openAt = message.at
+      leastRecord = least
       view.setUint16(openAt, id)
       message.at += SET_HEADER
     },
-    count(n, data) {
+    closeSet() {
+      if (openId < 0) return
+      const padding = (4 - (message.at - openAt) % 4) % 4
+      if (padding < leastRecord && padding <= maxSize - message.at) {
+        bytes.fill(0, message.at, message.at + padding)
+        message.at += padding
+      }
+      view.setUint16(openAt + 2, message.at - openAt)
+      openId = -1
+    },
+    count(n, kind) {
       records += n
-      if (data) dataRecords += n
+      if (kind !== 'templates') dataRecords += n
+      if (kind === 'flows') flows += n
     },
     isEmpty: () => message.at === headerSize,
     finish(clock, emit) {
-      closeSet()
+      message.closeSet()
       if (message.at === headerSize) return
       writeHeader(clock)
-      sequence = (sequence + (version === 9 ? 1 : dataRecords)) >>> 0
       emit(bytes.subarray(0, message.at))
+      sequence = (sequence + (version === 9 ? 1 : dataRecords)) >>> 0
+      sent.messages++
+      sent.bytes += message.at
+      sent.flows += flows
       message.at = headerSize
-      records = dataRecords = 0
+      records = dataRecords = flows = 0
     },
   }
   return message

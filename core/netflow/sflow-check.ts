@@ -7,11 +7,11 @@ export const SAMPLE = { flow: 1, counters: 2, expandedFlow: 3, expandedCounters:
 const FIXED_PARTS: Readonly<Record<number, number>> = { 1: 32, 2: 12, 3: 44, 4: 16, 5: 32 }
 
 /**
- * Check that the samples behind their number, which stands before `at`, lie in the datagram, and the records of
- * known samples in their samples.
+ * Check that the samples behind their number, which stands before `at`, lie in the datagram, and the records
+ * of known samples in their samples.
  *
- * XDR pads samples and records to four bytes; at the end of what encloses them the padding may be missing. Bytes
- * behind the last sample or record are allowed, since newer agents may add to a structure.
+ * XDR pads samples and records to four bytes; at the end of what encloses them the padding may be missing.
+ * Bytes behind the last sample or record are allowed, since newer agents may add to a structure.
  *
  * @returns the number of samples that become rows: flow samples and discarded packets
  * @throws FlowkitError ERR_TRUNCATED or ERR_MALFORMED

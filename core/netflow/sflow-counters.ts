@@ -1,7 +1,7 @@
 import { formatIpv4, formatIpv6, formatMac } from '../flow/address.ts'
 import type { Datagram } from './message.ts'
 import { COUNTER_LISTS, LANE_LIST } from './sflow-counter-list.ts'
-import type { SflowMessage } from './sflow.ts'
+import type { SflowMessage } from './sflow-message.ts'
 
 /** What an agent counted at one of its sources. */
 export interface CounterSample {
@@ -18,8 +18,8 @@ export interface CounterSample {
   readonly sourceType: number
   readonly sourceIndex: number
   /**
-   * By name, see COUNTER_LISTS: numbers exact to 2^53 and no larger; MAC addresses, bytes and strings as text.
-   * Counters that the agent does not have are missing.
+   * By name, see COUNTER_LISTS: numbers exact to 2^53 and no larger; MAC addresses, bytes and strings as
+   * text. Counters that the agent does not have are missing.
    */
   readonly values: Record<string, number | string>
 }
@@ -37,16 +37,13 @@ const LANE_SIZE = LANE.length * 4
 
 const OPTICS = 10
 const ADAPTERS = 2001
-/** Agents have a handful; a datagram of nothing else has room for thousands. */
-const MOST_LANES = 64
-const MOST_ADAPTERS = 256
 
 /**
  * The counter sample `bytes[at..end)`, which `checkSamples` has checked.
  *
- * Records may be longer than flowkit knows, since newer agents add to them, or shorter: what is missing at their
- * end is missing in `values`. The largest number stands for a counter that the agent does not have (sFlow version
- * 5, section 5: "unknown counter"), a negative load or percentage for one it does not know.
+ * Records may be longer than flowkit knows, since newer agents add to them, or shorter: what is missing at
+ * their end is missing in `values`. The largest number stands for a counter that the agent does not have
+ * (sFlow version 5, section 5: "unknown counter"), a negative load or percentage for one it does not know.
  *
  * @param onUnknown is given the format of each record that flowkit does not read
  */
@@ -137,7 +134,7 @@ function takeLanes(
   bytes: Uint8Array, view: DataView, at: number, end: number, values: Record<string, number | string>,
 ): void {
   if (end - at < 4) return
-  const lanes = Math.min(view.getUint32(at), MOST_LANES)
+  const lanes = view.getUint32(at)
   at += 4
   for (let i = 0; i < lanes && end - at >= LANE_SIZE; i++, at += LANE_SIZE) {
     takeFields(LANE, `sfp_lane_${i}_`, bytes, view, at, end, values)
@@ -149,7 +146,7 @@ function takeAdapters(
   bytes: Uint8Array, view: DataView, at: number, end: number, values: Record<string, number | string>,
 ): void {
   if (end - at < 4) return
-  const adapters = Math.min(view.getUint32(at), MOST_ADAPTERS)
+  const adapters = view.getUint32(at)
   at += 4
   for (let i = 0; i < adapters && end - at >= 8; i++) {
     const macs = view.getUint32(at + 4)

@@ -12,7 +12,7 @@ const COMPACT_INTERNAL = 0x3fffffff
 const DROPPED = 128
 
 /**
- * forwardingStatus (IE 89, RFC 7270 §4.12) by sFlow's reason for a discard; other reasons are dropped, unknown.
+ * forwardingStatus (IE 89, RFC 7270 §4.12) by sFlow's reason for a discard; others are dropped, unknown.
  *
  * Source of the reasons: sFlow version 5 section 5.3, sflow_drops.txt.
  */

@@ -4,7 +4,7 @@ import { ID } from '../flow/fields.ts'
 import type { PacketPlaces } from './sflow-packet.ts'
 import type { SampleRow } from './sflow-row.ts'
 
-/** What became of a flow record: its row has something of it, has nothing, or the record contradicts itself. */
+/** What became of a flow record: its row has something of it, or nothing, or it contradicts itself. */
 export const RECORD = { taken: 0, skipped: 1, damaged: 2 } as const
 
 /** Fewest bytes of sampled_header, sampled_ethernet (unpadded), sampled_ipv4 and sampled_ipv6, by format. */
@@ -30,8 +30,8 @@ const text = new ByteWriter(1024)
 /**
  * Take a flow record, `bytes[at..end)`, into `row`. Packet records are only noted in `places`.
  *
- * Records that say nothing flowkit has a column for (URLs, MPLS tunnels, queues, functions, TCP state …) and those
- * of other enterprises are skipped.
+ * Records that say nothing flowkit has a column for (URLs, MPLS tunnels, queues, functions, TCP state …) and
+ * those of other enterprises are skipped.
  *
  * Source: sFlow version 5, section 5.4 (1001 to 1012), sflow_80211.txt (1014, 1015), sflow_pnat.txt (1020).
  *
@@ -39,8 +39,8 @@ const text = new ByteWriter(1024)
  * @returns a value of RECORD; if it is not `taken` the row is as it was
  */
 export function takeFlowRecord(
-  format: number, bytes: Uint8Array, view: DataView, at: number, end: number, row: SampleRow, places: PacketPlaces,
-  batch: FlowBatch,
+  format: number, bytes: Uint8Array, view: DataView, at: number, end: number, row: SampleRow,
+  places: PacketPlaces, batch: FlowBatch,
 ): number {
   switch (format) {
     case 1: case 2: case 3: case 4: return note(places, format, at, end)
@@ -79,7 +79,7 @@ function takeSwitch(view: DataView, at: number, end: number, row: SampleRow): nu
 function takeRouter(bytes: Uint8Array, view: DataView, at: number, end: number, row: SampleRow): number {
   const next = addressEnd(view, at, end)
   if (next < 0 || end - next < 8) return RECORD.damaged
-  takeAddress(ID.nextHop, bytes, view, at, row)
+  takeHop(ID.nextHop, bytes, view, at, row)
   const source = view.getUint32(next)
   const target = view.getUint32(next + 4)
   if (source <= MAX_PREFIX) row.set(ID.srcMask, source)
@@ -90,7 +90,7 @@ function takeRouter(bytes: Uint8Array, view: DataView, at: number, end: number, 
 /**
  * Next hop, AS numbers, path, communities and local preference.
  *
- * Without a source AS, or without a path, that end of the flow lies in the router's own AS, as goflow2 has it.
+ * Without a source AS, or without a path, that end of the flow lies in the router's own AS, as goflow2 says.
  */
 function takeGateway(
   bytes: Uint8Array, view: DataView, at: number, end: number, row: SampleRow, batch: FlowBatch,
@@ -114,12 +114,13 @@ function takeGateway(
   const communities = view.getUint32(next)
   if (communities > (end - next - 8) / 4) return RECORD.damaged
   const own = view.getUint32(numbers)
-  takeAddress(ID.bgpNextHop, bytes, view, at, row)
+  takeHop(ID.bgpNextHop, bytes, view, at, row)
   setKnown(ID.srcAs, view.getUint32(numbers + 4) || own, row)
   setKnown(ID.dstAs, last || own, row)
   setKnown(ID.prevAs, view.getUint32(numbers + 8), row)
   setKnown(ID.nextAs, first, row)
   setKnown(ID.localPref, view.getUint32(next + 4 + communities * 4), row)
+  text.room(0, MOST_NUMBERS * NUMBER_TEXT)
   if (last > 0 && row.wants(ID.asPath)) {
     putText(ID.asPath, text.bytes, 0, writePath(view, numbers + 16, segments), row, batch)
   }
@@ -131,7 +132,6 @@ function takeGateway(
 
 /** `64500 64501 {64502,64503}`: sequences with spaces, sets in braces. @returns the length of the text */
 function writePath(view: DataView, at: number, segments: number): number {
-  text.room(0, MOST_NUMBERS * NUMBER_TEXT)
   const { bytes, view: out } = text
   let to = 0
   for (let segment = 0; segment < segments; segment++) {
@@ -152,7 +152,6 @@ function writePath(view: DataView, at: number, segments: number): number {
 
 /** `64500:100 64500:200` (RFC 1997). @returns the length of the text */
 function writeCommunities(view: DataView, at: number, count: number): number {
-  text.room(0, MOST_NUMBERS * NUMBER_TEXT)
   const { bytes, view: out } = text
   let to = 0
   for (let i = 0; i < count; i++, at += 4) {
@@ -164,15 +163,15 @@ function writeCommunities(view: DataView, at: number, count: number): number {
   return to
 }
 
-/** The user of the source, or else of the destination, if the name's character set is UTF-8, ASCII or not told. */
+/** The user of the source, or else of the destination, if the character set is UTF-8, ASCII or not told. */
 function takeUser(
   bytes: Uint8Array, view: DataView, at: number, end: number, row: SampleRow, batch: FlowBatch,
 ): number {
   const source = at + 4
   const target = opaqueEnd(view, source, end) + 4
   if (target < source || opaqueEnd(view, target, end) < 0) return RECORD.damaged
-  if (!takeName(bytes, view, source, row, batch) && !takeName(bytes, view, target, row, batch)) return RECORD.skipped
-  return RECORD.taken
+  const taken = takeName(bytes, view, source, row, batch) || takeName(bytes, view, target, row, batch)
+  return taken ? RECORD.taken : RECORD.skipped
 }
 
 /** Take the name at `at`, which its character set stands before. @returns whether it can be read */
@@ -192,7 +191,7 @@ function takeMpls(
   if (stack < 0 || end - stack < 4) return RECORD.damaged
   const labels = view.getUint32(stack)
   if (labels > (end - stack - 4) / 4) return RECORD.damaged
-  if (!row.has(ID.nextHop)) takeAddress(ID.nextHop, bytes, view, at, row)
+  if (!row.has(ID.nextHop)) takeHop(ID.nextHop, bytes, view, at, row)
   places.mpls = stack + 4
   places.mplsLabels = labels
   return RECORD.taken
@@ -244,11 +243,13 @@ function setKnown(id: number, value: number, row: SampleRow): void {
   if (value > 0) row.set(id, value)
 }
 
-function putText(id: number, bytes: Uint8Array, start: number, end: number, row: SampleRow, batch: FlowBatch): void {
+function putText(
+  id: number, bytes: Uint8Array, start: number, end: number, row: SampleRow, batch: FlowBatch,
+): void {
   if (row.wants(id)) row.setPair(id, batch.addBytes(bytes, start, end), end - start)
 }
 
-/** Where the XDR union `address` at `at` ends: type, then 0, 4 or 16 bytes; -1 if it is none or passes `end`. */
+/** Where the XDR union `address` at `at` ends: type, and 0, 4 or 16 bytes; -1 if none, or behind `end`. */
 function addressEnd(view: DataView, at: number, end: number): number {
   if (end - at < 4) return -1
   const type = view.getUint32(at)
@@ -262,6 +263,15 @@ function takeAddress(id: number, bytes: Uint8Array, view: DataView, at: number, 
   const type = view.getUint32(at)
   if (type === 1) row.setIpv4(id, view.getUint32(at + 4))
   else if (type === 2) row.setIpv6(id, bytes, at + 4)
+}
+
+/** Take the address of a next hop, which is unknown if it is all zeros. */
+function takeHop(id: number, bytes: Uint8Array, view: DataView, at: number, row: SampleRow): void {
+  const type = view.getUint32(at)
+  const words = type === 1 ? 1 : type === 2 ? 4 : 0
+  for (let i = 1; i <= words; i++) {
+    if (view.getUint32(at + i * 4) !== 0) return takeAddress(id, bytes, view, at, row)
+  }
 }
 
 /** Where the XDR `opaque<>` at `at` ends, padded to four bytes; -1 if it passes `end`. */

@@ -6,7 +6,7 @@ import type { SampleRow } from './sflow-row.ts'
 
 /** Where the records of one sample that tell of its packet lie; reused. */
 export interface PacketPlaces {
-  /** By format: 1 sampled_header, 2 sampled_ethernet, 3 sampled_ipv4, 4 sampled_ipv6; -1 where there is none. */
+  /** By format: 1 sampled_header, 2 sampled_ethernet, 3 sampled_ipv4, 4 sampled_ipv6; -1 if there is none. */
   readonly starts: Int32Array
   readonly ends: Int32Array
   /** First label of an extended_mpls record, or -1. */
@@ -20,7 +20,8 @@ export interface PacketPlaces {
 /** Nothing noted. */
 export function newPlaces(): PacketPlaces {
   return {
-    starts: new Int32Array(5).fill(-1), ends: new Int32Array(5), mpls: -1, mplsLabels: 0, outerVlan: -1, innerVlan: -1,
+    starts: new Int32Array(5).fill(-1), ends: new Int32Array(5), mpls: -1, mplsLabels: 0, outerVlan: -1,
+    innerVlan: -1,
   }
 }
 
@@ -40,28 +41,37 @@ const PROTO_TCP = 6
 const FLAG_BITS = 0xe0
 const MORE_BIT = 0x20
 
+/** Header protocols without a frame: IPv4, IPv6, MPLS. */
+const NETWORK_PROTOCOLS = new Set([11, 12, 13])
+
 const headers = new PacketHeaders()
 
 /**
  * Take what a sample's packet records say into `row`: first the packet's header, then what only others tell.
  *
- * Of a tunnelled packet it is the outer one that is told of. `vlan_id` is the VLAN that the switch tells of, or
- * else the outermost tag's; `customer_vlan_id` is the second tag's.
+ * Of a tunnelled packet it is the outer one that is told of. `vlan_id` is the VLAN that the switch tells of,
+ * or else the outermost tag's; `customer_vlan_id` is the second tag's.
  *
- * @returns the length of the packet: of the frame, or if that is not told of the IP packet; -1 if no record tells
+ * @returns the length of the frame, or if that is not told of the IP packet; -1 if no record tells
  */
 export function takePacket(bytes: Uint8Array, view: DataView, places: PacketPlaces, row: SampleRow): number {
-  const [, header, ethernet, ipv4, ipv6] = places.starts
+  const { starts } = places
+  const header = starts[1]
+  const ethernet = starts[2]
+  const ipv4 = starts[3]
+  const ipv6 = starts[4]
   let length = -1
   if (header >= 0) {
     length = view.getUint32(header + 4)
+    if (!NETWORK_PROTOCOLS.has(view.getUint32(header))) row.set(ID.frameLength, length)
     takeHeader(bytes, view, places, row)
   }
   if (ethernet >= 0) {
-    if (length < 0) length = view.getUint32(ethernet)
+    const frame = view.getUint32(ethernet)
+    if (length < 0) length = frame
+    row.offer(ID.frameLength, frame)
     takeEthernet(view, ethernet, places.ends[2], row)
   }
-  if (length >= 0) row.set(ID.frameLength, length)
   if (ipv4 >= 0) {
     if (length < 0) length = view.getUint32(ipv4)
     takeIp(bytes, view, ipv4, 4, row)

@@ -20,7 +20,7 @@ interface Layout {
 }
 
 /**
- * One row before it is in a batch: values by field id, and a bit for each that is present; reused from row to row.
+ * One row before it is in a batch: values by field id, and a bit for each that is present; reused.
  *
  * Rows with the same fields share a layout, found by the bits, so that steady traffic allocates nothing.
  */
@@ -93,7 +93,7 @@ export class SampleRow {
     this.setPair(id, 0, 6)
   }
 
-  /** Store the row as row `row` of `batch`, which has room for it; the batch's length is the caller's to raise. */
+  /** Store the row as row `row` of `batch`, which has room; the batch's length is the caller's to raise. */
   store(batch: FlowBatch, row: number): void {
     const { values, seconds } = this
     const { shape, bytes, shorts, longs, doubles, pairs, addresses } = this.layout()
@@ -132,7 +132,8 @@ export class SampleRow {
 
   private makeLayout(): Layout {
     const fields = FIELDS.filter(({ id }) => this.has(id) && this.wants(id))
-    const ofType = (...types: string[]) => fields.filter(({ type }) => types.includes(type)).map(({ id }) => id)
+    const ofType = (...types: string[]) =>
+      fields.filter(({ type }) => types.includes(type)).map(({ id }) => id)
     return {
       words: this.words.slice(),
       shape: makeShape(fields.map(({ id }) => id)),

@@ -1,5 +1,4 @@
 import type { FlowBatch } from '../flow/batch.ts'
-import { FlowkitError } from '../flow/errors.ts'
 import { CLOCK_FIELDS, FIELDS, fieldMask, ID } from '../flow/fields.ts'
 import { FLOW_TYPE, SAMPLING_SOURCE } from '../flow/names.ts'
 import type { Datagram } from './message.ts'
@@ -8,33 +7,13 @@ import { checkSamples, SAMPLE } from './sflow-check.ts'
 import { takeCounters, type CounterSample } from './sflow-counters.ts'
 import { INTERFACE_FORMAT, isInternal, statusOfDiscard, STATUS_FOR_US } from './sflow-discard.ts'
 import { RECORD, takeFlowRecord } from './sflow-flow.ts'
+import {
+  newMessage, noteSource, readSflowHeader, SOURCE_NUMBERS, type SflowMessage,
+} from './sflow-message.ts'
 import { clearPlaces, newPlaces, takePacket, type PacketPlaces } from './sflow-packet.ts'
 import { SampleRow } from './sflow-row.ts'
 
-/** What the header of an sFlow datagram says, and the numbers of its flow samples. */
-export interface SflowMessage {
-  /** Family of the agent's address: 4, 6, or 0 if it is unknown. */
-  agentFamily: number
-  /** IPv4 address of the agent, host order. */
-  agentV4: number
-  /** IPv6 address of the agent, 16 bytes. */
-  readonly agentV6: Uint8Array
-  subAgentId: number
-  /** Number of the datagram, counted per agent and sub-agent. */
-  sequence: number
-  /** ms since the agent started. */
-  uptime: number
-  /** Flow samples and discarded packets: rows. */
-  flowSamples: number
-  counterSamples: number
-  /** For each row SOURCE_NUMBERS numbers: source type, source index, sequence, pool, drops, sampling rate. */
-  sources: Uint32Array
-}
-
-/** Numbers a flow sample in `SflowMessage.sources`. */
-export const SOURCE_NUMBERS = 6
-
-/** Counts since the start of what was not kept, by format: enterprise * 4096 + format; -1 for further formats. */
+/** What was not kept, counted since the start by format: enterprise * 4096 + format; -1 for further ones. */
 export interface SflowCounts {
   /** Samples of unknown formats. */
   readonly samples: Map<number, number>
@@ -65,10 +44,7 @@ const WITHOUT_CLOCK = fieldMask(FIELDS.map(({ id }) => id).filter((id) => !CLOCK
 /** The state for a decoder that keeps the fields of `wanted`, and gives counter samples to `onCounters`. */
 export function newSflow(wanted: Wanted, onCounters?: (sample: CounterSample) => void): SflowContext {
   return {
-    message: {
-      agentFamily: 0, agentV4: 0, agentV6: new Uint8Array(16), subAgentId: 0, sequence: 0, uptime: 0, flowSamples: 0,
-      counterSamples: 0, sources: new Uint32Array(SOURCE_NUMBERS * 64),
-    },
+    message: newMessage(),
     counts: { samples: new Map(), flowRecords: new Map(), counterRecords: new Map(), damaged: new Map() },
     row: new SampleRow(wanted.fields ?? WITHOUT_CLOCK),
     places: newPlaces(),
@@ -79,11 +55,11 @@ export function newSflow(wanted: Wanted, onCounters?: (sample: CounterSample) =>
 /**
  * Append the flow samples of one sFlow version 5 datagram to `batch`, a row each.
  *
- * A sample is one packet at one instant: it begins and ends when the datagram was received, as goflow2 has it too,
- * since sFlow tells no time. `packets` is 1 and `bytes` the length of the frame (of the IP packet where the frame's
- * is not told), as goflow2 and sfcapd count; the sampling rate stands beside. The direction is told by which of
- * its interfaces the packet was sampled at. A discarded packet (format 5) has dropped_packets and dropped_bytes in
- * their place: it may be among the samples too.
+ * A sample is one packet at one instant: it begins and ends when the datagram was received, as goflow2 has it
+ * too, since sFlow tells no time. `packets` is 1 and `bytes` the length of the frame (of the IP packet where
+ * the frame's is not told), as goflow2 and sfcapd count; the sampling rate stands beside. The direction is
+ * told by which of its interfaces the packet was sampled at. A discarded packet (format 5) has
+ * dropped_packets and dropped_bytes in their place: it may be among the samples too.
  *
  * The lengths of all samples and records are checked before the first row is stored, so a bad datagram adds
  * nothing. Unknown samples and records are stepped over and counted.
@@ -95,8 +71,8 @@ export function newSflow(wanted: Wanted, onCounters?: (sample: CounterSample) =>
  */
 export function decodeSflow(context: SflowContext, datagram: Datagram, batch: FlowBatch): number {
   const { message } = context
-  const { view, start, end } = datagram
-  let at = readHeader(message, datagram)
+  const { view, end } = datagram
+  let at = readSflowHeader(message, datagram)
   const rows = checkSamples(view, at, end)
   const samples = view.getUint32(at - 4)
   batch.reserve(rows)
@@ -136,29 +112,6 @@ export function decodeSflow(context: SflowContext, datagram: Datagram, batch: Fl
   return rows
 }
 
-/** Read the datagram's header. @returns where the samples begin, behind their number */
-function readHeader(message: SflowMessage, { bytes, view, start, end }: Datagram): number {
-  if (end - start < 8) throw tooShort('sFlow header', 8, end - start)
-  const version = view.getUint32(start)
-  if (version !== 5) {
-    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode sFlow datagram: version 5 wanted, ${version} found`)
-  }
-  const type = view.getUint32(start + 4)
-  if (type > 2) {
-    throw new FlowkitError('ERR_MALFORMED', `Cannot decode sFlow header: an address of type 0 to 2 wanted, ${type} found`)
-  }
-  const size = type === 0 ? 0 : type === 1 ? 4 : 16
-  const at = start + 8 + size
-  if (end - at < 16) throw tooShort('sFlow header', 24 + size, end - start)
-  message.agentFamily = type === 0 ? 0 : type === 1 ? 4 : 6
-  message.agentV4 = type === 1 ? view.getUint32(start + 8) : 0
-  for (let i = 0; i < 16; i++) message.agentV6[i] = type === 2 ? bytes[start + 8 + i] : 0
-  message.subAgentId = view.getUint32(at)
-  message.sequence = view.getUint32(at + 4)
-  message.uptime = view.getUint32(at + 8)
-  return at + 16
-}
-
 /** Set what all rows of a datagram have in common. */
 function setHeaderFields({ row, message }: SflowContext, { received, family, v4, v6 }: Datagram): void {
   row.clear()
@@ -178,7 +131,8 @@ function setHeaderFields({ row, message }: SflowContext, { received, family, v4,
 
 /** Take a flow_sample or flow_sample_expanded, `bytes[at..end)`. */
 function takeFlowSample(
-  context: SflowContext, datagram: Datagram, at: number, end: number, expanded: boolean, batch: FlowBatch, to: number,
+  context: SflowContext, datagram: Datagram, at: number, end: number, expanded: boolean, batch: FlowBatch,
+  to: number,
 ): void {
   const { row, places } = context
   const { bytes, view } = datagram
@@ -200,8 +154,11 @@ function takeFlowSample(
   const ports = numbers + 12
   const input = view.getUint32(expanded ? ports + 4 : ports)
   const output = view.getUint32(expanded ? ports + 12 : ports + 4)
-  if (expanded) takeInterfaces(row, source, index, view.getUint32(ports), input, view.getUint32(ports + 8), output)
-  else takeInterfaces(row, source, index, input >>> 30, input & 0x3fffffff, output >>> 30, output & 0x3fffffff)
+  if (expanded) {
+    takeInterfaces(row, source, index, view.getUint32(ports), input, view.getUint32(ports + 8), output)
+  } else {
+    takeInterfaces(row, source, index, input >>> 30, input & 0x3fffffff, output >>> 30, output & 0x3fffffff)
+  }
   takeRecords(context, datagram, ports + (expanded ? 16 : 8), end, batch)
   const length = takePacket(bytes, view, places, row)
   row.set(ID.packets, 1)
@@ -243,47 +200,33 @@ function takeRecords(
     const body = at + 8
     const bodyEnd = body + view.getUint32(at + 4)
     const result = takeFlowRecord(format, bytes, view, body, bodyEnd, row, places, batch)
-    if (result !== RECORD.taken) count(result === RECORD.damaged ? counts.damaged : counts.flowRecords, format)
+    if (result === RECORD.skipped) count(counts.flowRecords, format)
+    else if (result === RECORD.damaged) count(counts.damaged, format)
     at = Math.min(end, body + Math.ceil((bodyEnd - body) / 4) * 4)
   }
 }
 
 /**
- * Take the interfaces: 0 is unknown; the largest number is the device itself, which is no interface; of several
- * output interfaces only their number is told, and of a discarded packet the reason.
+ * Take the interfaces: 0 is unknown; the largest number is the device itself, which is no interface; of
+ * several output interfaces only their number is told, and of a discarded packet the reason.
  */
 function takeInterfaces(
-  row: SampleRow, source: number, index: number, inFormat: number, input: number, outFormat: number, output: number,
+  row: SampleRow, source: number, index: number, inFormat: number, input: number, outFormat: number,
+  output: number,
 ): void {
   const enters = inFormat === INTERFACE_FORMAT.single && input > 0 && !isInternal(input)
   const leaves = outFormat === INTERFACE_FORMAT.single && output > 0 && !isInternal(output)
   if (enters) row.set(ID.inIf, input)
   if (leaves) row.set(ID.outIf, output)
+  const consumed = outFormat === INTERFACE_FORMAT.single && isInternal(output)
   if (outFormat === INTERFACE_FORMAT.discarded) row.set(ID.forwardingStatus, statusOfDiscard(output))
-  else if (outFormat === INTERFACE_FORMAT.single && isInternal(output)) row.set(ID.forwardingStatus, STATUS_FOR_US)
+  else if (consumed) row.set(ID.forwardingStatus, STATUS_FOR_US)
   const entersHere = enters && source === 0 && index === input // only sources of type 0 are interfaces
   const leavesHere = leaves && source === 0 && index === output
   if (entersHere !== leavesHere) row.set(ID.direction, entersHere ? 0 : 1)
 }
 
-function noteSource(
-  message: SflowMessage, source: number, index: number, sequence: number, pool: number, drops: number, rate: number,
-): void {
-  const { sources } = message
-  const at = message.flowSamples++ * SOURCE_NUMBERS
-  sources[at] = source
-  sources[at + 1] = index
-  sources[at + 2] = sequence
-  sources[at + 3] = pool
-  sources[at + 4] = drops
-  sources[at + 5] = rate
-}
-
 function count(counts: Map<number, number>, format: number): void {
   const key = counts.size < MOST_FORMATS || counts.has(format) ? format : -1
   counts.set(key, (counts.get(key) ?? 0) + 1)
-}
-
-function tooShort(what: string, needed: number, found: number): FlowkitError {
-  return new FlowkitError('ERR_TRUNCATED', `Cannot decode ${what}: ${needed} bytes needed, ${found} found`)
 }

@@ -5,7 +5,7 @@ import { OP, type Clock, type Step } from './steps.ts'
 
 const TWO_32 = 4_294_967_296
 const MAX_U32 = TWO_32 - 1
-/** Seconds from 1900 to 1970, and the last that NTP's 32 bits tell from the era before: 2106-02-07. */
+/** Seconds from 1900 to 1970. */
 const NTP_EPOCH = 2_208_988_800
 /** How far a time may lie from the export clock to be told as uptime: signed 32 bits of milliseconds. */
 const MAX_AGE = 2 ** 31 - 1
@@ -82,7 +82,9 @@ export function writeStep(
     case OP.IPV6: {
       const { v6 } = batch.column(step.field) as AddressColumn
       const from = new DataView(v6.buffer, v6.byteOffset)
-      for (; row < end; row++, at += stride) for (let i = 0; i < 16; i += 4) view.setUint32(at + i, from.getUint32(row * 16 + i))
+      for (; row < end; row++, at += stride) {
+        for (let i = 0; i < 16; i += 4) view.setUint32(at + i, from.getUint32(row * 16 + i))
+      }
       return 0
     }
     case OP.MAC: {
@@ -195,13 +197,14 @@ function pairs(
 
 /** Times in units of `unit` µs, in 4 or 8 bytes; what is below the unit is cut off. */
 function times(
-  { field, length }: Step, unit: number, view: DataView, at: number, stride: number, batch: FlowBatch, row: number, end: number,
+  { field, length }: Step, unit: number, view: DataView, at: number, stride: number, batch: FlowBatch,
+  row: number, end: number,
 ): number {
   const column = batch.column(field) as Float64Array
   const max = 256 ** length - 1
   let cut = 0
   for (; row < end; row++, at += stride) {
-    const whole = Math.min(Math.floor(column[row] / unit), max)
+    const whole = Math.max(0, Math.min(Math.floor(column[row] / unit), max))
     if (whole * unit !== column[row]) cut++
     if (length === 8) {
       view.setUint32(at, whole / TWO_32)
@@ -222,26 +225,26 @@ function ntp(
   const below = field2 < 0 || batch.shapes[batch.shape[row]].mask[field2] === 0
     ? undefined
     : batch.column(field2) as Uint16Array
-  const step = field2 < 0 ? 2048 : 1
+  const unit = field2 < 0 ? 2048 : 1 // of the fraction
   let cut = 0
   for (; row < end; row++, at += stride) {
-    const seconds = Math.floor(column[row] / 1e6)
-    if (seconds > MAX_U32) { // RFC 7011's NTP times are of the eras that begin in 1900 and 2036
+    let seconds = Math.floor(column[row] / 1e6)
+    let nanos = (column[row] - seconds * 1e6) * 1000 + (below ? below[row] : 0)
+    if (seconds < 0 || seconds > MAX_U32) { // 32 bits of seconds tell the time from 1970 to 2106
       cut++
-      view.setUint32(at, MAX_U32 - TWO_32 + NTP_EPOCH)
-      view.setUint32(at + 4, MAX_U32 - step + 1)
-      continue
+      seconds = seconds < 0 ? 0 : MAX_U32
+      nanos = seconds === 0 ? 0 : 999_999_000
     }
-    const nanos = (column[row] - seconds * 1e6) * 1000 + (below ? below[row] : 0)
     view.setUint32(at, seconds + NTP_EPOCH) // modulo 2^32, which is the era
-    view.setUint32(at + 4, Math.ceil(nanos * TWO_32 / 1e9 / step) * step)
+    view.setUint32(at + 4, Math.ceil(nanos * TWO_32 / 1e9 / unit) * unit)
   }
   return cut
 }
 
 /** Label, traffic class and bottom bit of one place in the stack (RFC 3032 §2.1). */
 function mpls(
-  { field, field2, value }: Step, view: DataView, at: number, stride: number, batch: FlowBatch, row: number, end: number,
+  { field, field2, value }: Step, view: DataView, at: number, stride: number, batch: FlowBatch,
+  row: number, end: number,
 ): number {
   const labels = batch.column(field) as Uint32Array
   const exps = batch.shapes[batch.shape[row]].mask[field2] === 1 ? batch.column(field2) as Float64Array : undefined
