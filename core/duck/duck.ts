@@ -4,11 +4,9 @@ import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Connection, DataChunk, Result } from '@duckdb/node-bindings'
 import { FlowkitError } from '../flow/errors.ts'
+import { loadDuck, type Bindings } from './bindings.ts'
 import { collectGarbage } from './garbage.ts'
 import { decodeChunk, type SqlValue } from './values.ts'
-
-/** DuckDB's C API as its Node package has it. */
-export type Bindings = typeof import('@duckdb/node-bindings')
 
 /** How much of the machine a DuckDB may take. */
 export interface DuckSettings {
@@ -30,6 +28,8 @@ export interface Duck {
   rows(sql: string): Promise<SqlValue[][]>
   /** The chunks of a query, as they are computed. @throws Error with DuckDB's message */
   stream(sql: string): AsyncGenerator<DataChunk>
+  /** Stop the query that runs, which then fails, and all later ones of `stream`. */
+  interrupt(): void
   /** Stop the query that runs, if any, and let go of memory and temporary files. */
   close(): Promise<void>
 }
@@ -37,13 +37,6 @@ export interface Duck {
 const DEFAULT_MEMORY = 2 ** 30
 /** Chunks of 2048 rows between two collections; see `collectGarbage`. */
 const CHUNKS_PER_COLLECTION = 8
-
-let bindings: Promise<Bindings> | undefined
-
-/** Load DuckDB, once; it is 70 MB, so never before it is needed. */
-export function loadDuck(): Promise<Bindings> {
-  return bindings ??= import('@duckdb/node-bindings').then((module) => module.default)
-}
 
 /** Open a DuckDB that reads and writes files but no network, and keeps no state. */
 export async function openDuck(
@@ -67,6 +60,8 @@ export async function openDuck(
   const database = await api.open(':memory:', config)
   const connection = await api.connect(database)
   let running: Promise<unknown> | undefined
+  let interrupted = false
+  let closing = false
 
   async function run(sql: string): Promise<void> {
     await api.query(connection, sql)
@@ -83,17 +78,39 @@ export async function openDuck(
   }
 
   async function* stream(sql: string): AsyncGenerator<DataChunk> {
-    const statement = await api.prepare(connection, sql)
-    const result = await api.execute_prepared_streaming(statement)
-    // one chunk ahead: DuckDB works on the next while the caller has this one
-    let next = fetch(result)
-    for (let count = 1; ; count++) {
-      const chunk = await next
-      if (!chunk) return
-      next = fetch(result)
-      yield chunk
-      if (count % CHUNKS_PER_COLLECTION === 0) collectGarbage()
+    await run('BEGIN')
+    try {
+      const statement = await api.prepare(connection, sql)
+      const result = await api.execute_prepared_streaming(statement)
+      // one chunk ahead: DuckDB works on the next while the caller has this one
+      let next = fetch(result)
+      for (let count = 1; ; count++) {
+        const chunk = await next
+        if (!chunk) break
+        next = fetch(result)
+        yield chunk
+        if (count % CHUNKS_PER_COLLECTION === 0) collectGarbage()
+      }
+      // a query that fails on the way ends like one that is done, but its transaction takes nothing more
+      const done = await run('SELECT 1').then(() => true, () => false)
+      if (!done) await explain(sql)
+    } finally {
+      if (!closing) await run('ROLLBACK')
     }
+  }
+
+  /** Find out why a query failed, by running it whole. */
+  async function explain(sql: string): Promise<never> {
+    if (interrupted) throw new Error('INTERRUPT Error: Interrupted')
+    await run('ROLLBACK')
+    await run('BEGIN')
+    await run(`SELECT max(COLUMNS(*)) FROM (${sql})`)
+    throw new Error('the query ended early')
+  }
+
+  function interrupt(): void {
+    interrupted = true
+    api.interrupt(connection)
   }
 
   function fetch(result: Result): Promise<DataChunk | undefined> {
@@ -105,7 +122,8 @@ export async function openDuck(
   }
 
   async function close(): Promise<void> {
-    api.interrupt(connection)
+    closing = true
+    interrupt()
     await running?.catch(() => {})
     api.disconnect_sync(connection)
     api.close_sync(database)
@@ -113,7 +131,7 @@ export async function openDuck(
   }
 
   await run(`SET TimeZone = 'UTC'`)
-  return { api, connection, run, rows, stream, close }
+  return { api, connection, run, rows, stream, interrupt, close }
 }
 
 /** `text` as an SQL literal. */
@@ -133,7 +151,7 @@ export function identifier(name: string): string {
  */
 export function duckError(error: unknown, doing: string): Error {
   const text = error instanceof Error ? error.message : String(error)
-  const line = text.split('\n')[0].replace(/^(?:[A-Z]\w* )+Error: /, '')
+  const line = text.split('\n')[0].replace(/^[A-Z][\w ]* Error: /, '')
   for (const [code, words] of SYSTEM_ERRORS) {
     if (text.includes(words)) return Object.assign(new Error(`Cannot ${doing}: ${words.toLowerCase()}`), { code })
   }

@@ -72,6 +72,7 @@ export function openFeed(settings: DuckSettings): Feed {
   })
   worker.on('exit', () => {
     broken ??= new Error('Cannot write: the thread of DuckDB has ended')
+    Atomics.store(state, BUSY, 0)
     breakRun()
   })
 

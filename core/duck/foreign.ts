@@ -67,8 +67,8 @@ function castsOf(field: Field, column: string, type: string): string[] | undefin
     case 'count':
       return numeric ? [countCast(column)] : undefined
     case 'time':
-      if (kind === 'text') return [`TRY_CAST(TRY_CAST(${column} AS TIMESTAMPTZ) AS TIMESTAMP)`]
-      return kind === 'time' ? [`TRY_CAST(${column} AS TIMESTAMP)`] : undefined
+      if (kind === 'text') return [timeCast(`TRY_CAST(${column} AS TIMESTAMPTZ)`)]
+      return kind === 'time' ? [timeCast(column)] : undefined
     case 'addr':
       return kind === 'text' ? [`addr_hi(${column}::VARCHAR)`, `addr_lo(${column}::VARCHAR)`] : undefined
     case 'text':
@@ -79,5 +79,12 @@ function castsOf(field: Field, column: string, type: string): string[] | undefin
 }
 
 function countCast(column: string): string {
-  return `least(TRY_CAST(${column} AS UBIGINT), 9223372036854775807::UBIGINT)::BIGINT`
+  const count = `TRY_CAST(${column} AS UBIGINT)`
+  return `CASE WHEN ${count} > ${2n ** 63n - 1n} THEN ${2n ** 63n - 1n} ELSE ${count}::BIGINT END`
+}
+
+/** Infinity, and what is further away than a double's microseconds reach exactly, is no time. */
+function timeCast(column: string): string {
+  const time = `TRY_CAST(${column} AS TIMESTAMP)`
+  return `CASE WHEN ${time} BETWEEN make_timestamp(${-(2 ** 53)}) AND make_timestamp(${2 ** 53}) THEN ${time} END`
 }

@@ -18,7 +18,8 @@ const COPY_OPTIONS =
 /** `COPY (query) TO path` as a file of schema 1, with what `metadata` adds. */
 export function copySql(query: string, path: string, metadata: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(metadata).map(([key, value]) => `${key}: ${quote(value)}`)
-  return `COPY (${query}) TO ${quote(path)} (${COPY_OPTIONS}, KV_METADATA {${pairs.join(', ')}})`
+  const added = pairs.length > 0 ? `, KV_METADATA {${pairs.join(', ')}}` : ''
+  return `COPY (${query}) TO ${quote(path)} (${COPY_OPTIONS}${added})`
 }
 
 /**

@@ -83,7 +83,7 @@ async function* chunks(
   async function* run(sources: readonly Source[], skip: number): AsyncGenerator<DataChunk> {
     const limit = request.limit === undefined ? undefined : request.limit - rows
     const sql = querySql({ ...survey, sources }, fields, request)
-    if (sql === undefined || limit === 0) return
+    if (limit === 0) return
     for await (const chunk of duck.stream(`${sql}${limit === undefined ? '' : ` LIMIT ${limit}`}${skip === 0 ? '' : ` OFFSET ${skip}`}`)) {
       rows += duck.api.data_chunk_get_size(chunk)
       yield chunk
@@ -94,7 +94,8 @@ async function* chunks(
   } catch (error) {
     if (request.sort) throw duckError(error, 'sort flows')
   }
-  // a file is damaged: go on from here file by file
+  // a file is damaged: go on from here file by file, with nothing computed ahead that would be lost
+  await duck.run(`SET streaming_buffer_size = '1kB'`)
   let skip = rows
   for (const { paths, expressions } of survey.sources) {
     for (const path of paths) {
@@ -115,8 +116,8 @@ async function* chunks(
   }
 }
 
-/** The query for all rows asked for, without a limit; undefined when there is nothing to read. */
-function querySql(survey: Survey, fields: readonly Field[], request: ParquetRequest): string | undefined {
+/** The query for all rows asked for, without a limit. */
+function querySql(survey: Survey, fields: readonly Field[], request: ParquetRequest): string {
   const { since, until, filter, sort } = request
   const extras = request.extras === true && survey.extras
   const tests: string[] = []
@@ -131,7 +132,6 @@ function querySql(survey: Survey, fields: readonly Field[], request: ParquetRequ
   }
   if (sort) used.add(sort.field)
   const relation = relationSql(survey, [...used], extras, sort !== undefined)
-  if (relation === undefined) return undefined
   const columns = columnsOf(fields, extras).map(({ name }) => identifier(name))
   return `SELECT ${columns.join(', ') || '1'} FROM (${relation})`
     + (tests.length > 0 ? ` WHERE ${tests.join(' AND ')}` : '')

@@ -1,8 +1,9 @@
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import type { DataChunk, TableFunctionInfo } from '@duckdb/node-bindings'
 import type { SqlColumn } from '../flow/sql.ts'
+import type { Bindings } from './bindings.ts'
 import { WIDTHS } from './columns.ts'
-import { openDuck, type Bindings, type Duck } from './duck.ts'
+import { openDuck, type Duck } from './duck.ts'
 import { ABSENT, ALL_VALID, type Block } from './pack.ts'
 import { BUSY, SENT, STOPPED, type Answer, type Delivery, type FeedData, type Order } from './protocol.ts'
 

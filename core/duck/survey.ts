@@ -1,7 +1,7 @@
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS, type Field } from '../flow/fields.ts'
 import { sqlColumns } from '../flow/sql.ts'
-import { EXTRA_COLUMN } from './columns.ts'
+import { columnsOf, EXTRA_COLUMN } from './columns.ts'
 import { duckError, identifier, quote, type Duck } from './duck.ts'
 import { foreignColumns } from './foreign.ts'
 import { SCHEMA_VERSION } from './parquet.ts'
@@ -86,22 +86,25 @@ export const ORIGIN_COLUMNS = ['origin_source', 'origin_file', 'origin_row'] as 
 /**
  * The rows of files as a query with the columns of `fields`, in the order of the files; NULL where a file has
  * none. The extra elements follow, if `extras`, and ORIGIN_COLUMNS, if `origin`.
- *
- * @returns undefined when there is nothing to read
  */
 export function relationSql(
   { sources, fields: known }: Survey, fields: readonly Field[], extras: boolean, origin: boolean = false,
-): string | undefined {
-  if (sources.length === 0) return undefined
-  return sources.map(({ paths, expressions }, i) => {
-    const columns = fields.flatMap((field) => sqlColumns(field).map(({ name, type }) => {
-      const there = expressions ? expressions.get(name) : known.has(field) ? identifier(name) : undefined
-      return `${there ?? `NULL::${type}`} AS ${identifier(name)}`
-    }))
-    if (extras) columns.push(expressions ? `NULL::VARCHAR AS ${EXTRA_COLUMN}` : `${EXTRA_COLUMN}::VARCHAR AS ${EXTRA_COLUMN}`)
-    if (origin) columns.push(`${i} AS origin_source`, 'file_index AS origin_file', 'file_row_number AS origin_row')
-    return `SELECT ${columns.join(', ') || '1'} FROM ${filesSql(paths)}`
-  }).join(' UNION ALL ')
+): string {
+  const columns = columnsOf(fields, extras)
+  const owner = new Map(fields.flatMap((field) => sqlColumns(field).map(({ name }) => [name, field] as const)))
+  const selects = sources.map(({ paths, expressions }, i) => {
+    const list = columns.map(({ name, type }) => {
+      const field = owner.get(name)
+      const own = field === undefined || known.has(field) ? identifier(name) : undefined
+      return `${(expressions ? expressions.get(name) : own) ?? 'NULL'}::${type} AS ${identifier(name)}`
+    })
+    if (origin) list.push(`${i} AS origin_source`, 'file_index AS origin_file', 'file_row_number AS origin_row')
+    return `SELECT ${list.join(', ') || '1'} FROM ${filesSql(paths)}`
+  })
+  if (selects.length > 0) return selects.join(' UNION ALL ')
+  const nothing = columns.map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`)
+  if (origin) nothing.push(...ORIGIN_COLUMNS.map((name) => `0 AS ${name}`))
+  return `SELECT ${nothing.join(', ') || '1'} WHERE false`
 }
 
 /** A call of `read_parquet`, for files of schema 1. */

@@ -5,13 +5,15 @@ import { ID, type Field } from '../flow/fields.ts'
 import { ETYPE_IPV6 } from '../flow/names.ts'
 import { makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits } from '../flow/shape.ts'
 import { sqlColumns } from '../flow/sql.ts'
+import type { Bindings } from './bindings.ts'
 import { WIDTHS } from './columns.ts'
-import type { Bindings } from './duck.ts'
 import { readExtras } from './extras.ts'
 import { stringAt } from './values.ts'
 
 /** Largest counter that a double holds exactly with all below it. */
 const MAX_COUNT = 2 ** 53
+/** Its upper half. */
+const HIGH_MAX = 2 ** 21
 const MAPPED = 0xffff
 
 /** A column of chunks. */
@@ -150,10 +152,9 @@ function unpackValues(api: Bindings, { field, bytes, validity }: Part, batch: Fl
       break
     case 'count': case 'time': case 'mac': {
       const halves = new Int32Array(buffer, byteOffset, rows * 2)
-      const over = joinHalves(halves, batch.column(field.id) as Float64Array, start, rows)
-      if (over && field.type === 'count') {
-        batch.saturated += saturate(batch.column(field.id) as Float64Array, start, rows, validity)
-      }
+      const column = batch.column(field.id) as Float64Array
+      const over = joinHalves(halves, column, start, rows)
+      if (over && field.type === 'count') batch.saturated += saturate(halves, column, start, rows, validity)
       break
     }
     default: {
@@ -169,21 +170,25 @@ function unpackValues(api: Bindings, { field, bytes, validity }: Part, batch: Fl
   }
 }
 
-/** Signed 64-bit integers as doubles. @returns whether some are over 2^53 */
+/** Signed 64-bit integers as doubles. @returns whether some may be over 2^53 */
 function joinHalves(halves: Int32Array, out: Float64Array, start: number, rows: number): boolean {
   let over = false
   for (let row = 0, at = 0; row < rows; row++, at += 2) {
     const high = halves[at + 1]
     out[start + row] = high * 4294967296 + (halves[at] >>> 0)
-    if (high >= 0x200000) over = true
+    if (high >= HIGH_MAX) over = true
   }
   return over
 }
 
-function saturate(column: Float64Array, start: number, rows: number, validity: Uint8Array | undefined): number {
+/** Cut what is over 2^53. @returns how many were */
+function saturate(
+  halves: Int32Array, column: Float64Array, start: number, rows: number, validity: Uint8Array | undefined,
+): number {
   let count = 0
   for (let row = 0; row < rows; row++) {
-    if (!has(validity, row) || column[start + row] <= MAX_COUNT) continue
+    const high = halves[row * 2 + 1]
+    if (!has(validity, row) || high < HIGH_MAX || (high === HIGH_MAX && halves[row * 2] === 0)) continue
     column[start + row] = MAX_COUNT
     count++
   }

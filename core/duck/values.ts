@@ -1,6 +1,6 @@
 import type { DataChunk, Type, Vector } from '@duckdb/node-bindings'
 import { formatTime } from '../flow/time.ts'
-import type { Bindings } from './duck.ts'
+import type { Bindings } from './bindings.ts'
 
 /** A value of a result: integers are numbers up to 2^53 and bigints beyond, times RFC 3339 text, BLOBs hex. */
 export type SqlValue = string | number | bigint | boolean | null

@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { appendFile, cp, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { archiveFiles, openArchive, type ArchiveRequest } from '../../../core/archive/reader.ts'
+import { openArchiveWriter } from '../../../core/archive/writer.ts'
+import { parseFilter } from '../../../core/filter/filter.ts'
+import { FIELDS, ID } from '../../../core/flow/fields.ts'
+import type { FlowWriter } from '../../../core/flow/stream.ts'
+import { archive as format } from '../../../formats/archive.ts'
+import { syntheticFlows } from '../../bench/flows.ts'
+import { batchOf, ids, type Flow } from '../../formats/flows.ts'
+import { plainSql, rowsOf, runPlain, type PlainRow } from '../duck/plain.ts'
+
+const HOUR = 3600e6
+const NOON = 1795262400e6 // 2026-11-21T12:00:00Z in µs
+
+const folder = await mkdtemp(join(tmpdir(), 'archive-test-'))
+after(() => rm(folder, { recursive: true }))
+
+/** An archive with a file for each hour from noon: flows 0, 1, 2 of each hour, a minute long. */
+const hours = join(folder, 'hours')
+let files: string[]
+
+before(async () => {
+  const writer = await openArchiveWriter(hours)
+  for (let hour = 0; hour < 4; hour++) {
+    await writer.write(batchOf(Array.from({ length: 3 }, (_, i): Flow => {
+      const received = NOON + hour * HOUR + i * 60e6 + 70e6
+      // the last flow of the third hour began long before
+      return { received, flow_start: hour === 2 && i === 2 ? NOON : received - 65e6, flow_end: received - 5e6, bytes: hour * 10 + i }
+    })))
+  }
+  await writer.close()
+  files = await archiveFiles(hours)
+})
+
+/** Read bytes only, and what is said of faults. */
+async function read(paths: string | readonly string[], request: Partial<ArchiveRequest> = {}): Promise<{ bytes: unknown[], faults: string[] }> {
+  const faults: string[] = []
+  const rows = await rowsOf(openArchive(paths, { fields: [ID.bytes], onFault: (fault) => faults.push(fault.reason), ...request }))
+  return { bytes: rows.map((row) => row.bytes), faults }
+}
+
+/** A copy of the archive in which the data of some files is damaged, but not the footers. */
+async function damaged(name: string, ...which: number[]): Promise<string> {
+  const copy = join(folder, name)
+  await cp(hours, copy, { recursive: true })
+  for (const i of which) await damage(files[i].replace(hours, copy), ['bytes', 'flow_start', 'flow_end'], 0)
+  return copy
+}
+
+/** Overwrite the pages of columns in one row group. */
+async function damage(path: string, columns: readonly string[], rowGroup: number): Promise<void> {
+  const names = columns.map((name) => `'${name}'`).join()
+  const places = await plainSql(`
+    SELECT least(dictionary_page_offset, data_page_offset), total_compressed_size
+    FROM parquet_metadata('${path}') WHERE path_in_schema IN (${names}) AND row_group_id = ${rowGroup}`)
+  assert.equal(places.length, columns.length)
+  await using file = await open(path, 'r+')
+  for (const [start, size] of places) await file.write(Buffer.alloc(Number(size), 0xff), 0, Number(size), Number(start))
+}
+
+test('flows come in the order of the files, and only the fields asked for', async () => {
+  assert.deepEqual(await read(hours), { bytes: [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32], faults: [] })
+  const rows = await rowsOf(openArchive(hours, { fields: ids('packets', 'bytes'), limit: 1, onFault: () => assert.fail() }))
+  assert.deepEqual(rows, [{ bytes: 0 }])
+})
+
+test('an archive is one path, or files, folders and globs', async () => {
+  assert.equal(files.length, 4)
+  assert.deepEqual((await read(files[1])).bytes, [10, 11, 12])
+  assert.deepEqual((await read([files[2], files[0]])).bytes, [20, 21, 22, 0, 1, 2])
+  assert.deepEqual((await read(dirname(files[3]))).bytes, [30, 31, 32])
+  assert.deepEqual((await read(join(hours, 'flows', '*', 'hour=1[34]', '*.parquet'))).bytes, [10, 11, 12, 20, 21, 22])
+  await assert.rejects(read(join(folder, 'nowhere')), { code: 'ENOENT' })
+  await assert.rejects(read(join(hours, '*.nothing')), { code: 'ERR_INPUT', message: /nothing matches$/ })
+})
+
+test('an archive without files has no flows', async () => {
+  const path = join(folder, 'empty')
+  await (await openArchiveWriter(path)).close()
+  assert.deepEqual(await read(path), { bytes: [], faults: [] })
+})
+
+test('a window finds a long flow in the file of a later hour', async () => {
+  assert.deepEqual((await read(hours, { since: NOON, until: NOON + 60e6 })).bytes, [0, 22])
+  assert.deepEqual((await read(hours, { since: NOON + HOUR, until: NOON + HOUR + 60e6 })).bytes, [10, 22])
+  assert.deepEqual((await read(hours, { since: NOON + 3 * HOUR })).bytes, [30, 31, 32])
+  assert.deepEqual((await read(hours, { until: NOON })).bytes, [])
+})
+
+test('files outside the window are not read', async () => {
+  const copy = await damaged('pruned', 0, 1, 3)
+  assert.deepEqual(await read(copy, { since: NOON + 2 * HOUR, until: NOON + 3 * HOUR }), { bytes: [20, 21, 22], faults: [] })
+  assert.equal((await read(copy)).faults.length, 3)
+})
+
+test('row groups outside the window are not read', async () => {
+  const path = join(folder, 'row-groups')
+  const writer = await openArchiveWriter(path)
+  for (const batch of syntheticFlows({ flows: 140_000, from: NOON, span: 0.9 * HOUR })) await writer.write(batch)
+  const [file] = await writer.rotate()
+  await writer.close()
+  assert.deepEqual(await plainSql(`SELECT count(DISTINCT row_group_id) FROM parquet_metadata('${file.path}')`), [['2']])
+  const since = NOON + 0.89 * HOUR // the second row group begins at 0.84
+  const expected = await read(path, { since })
+  assert.ok(expected.bytes.length > 100)
+  await damage(file.path, ['bytes', 'flow_start', 'flow_end'], 0)
+  assert.deepEqual(await read(path, { since }), expected)
+})
+
+test('columns that are not asked for are not read', async () => {
+  const copy = await damaged('columns')
+  const path = files[0].replace(hours, copy)
+  await damage(path, ['flow_start', 'flow_end'], 0)
+  assert.deepEqual((await read(copy)).bytes.length, 12)
+  assert.equal((await read(copy, { fields: ids('flow_start') })).faults.length, 1)
+})
+
+test('a file that is no Parquet is named, and the others are read', async () => {
+  const copy = await damaged('no-parquet')
+  const bad = join(copy, 'flows', 'date=2026-11-21', 'hour=13', 'notes.parquet')
+  await writeFile(bad, 'these are notes')
+  await appendFile(files[3].replace(hours, copy), 'and more')
+  const { bytes, faults } = await read(copy)
+  assert.deepEqual(bytes, [0, 1, 2, 10, 11, 12, 20, 21, 22])
+  assert.equal(faults.length, 2)
+  assert.match(faults[0], /^Cannot read .*notes\.parquet: \S/)
+})
+
+test('a damaged file is named, and what lies around it is read', async () => {
+  const { bytes, faults } = await read(await damaged('damaged', 1))
+  assert.deepEqual(bytes, [0, 1, 2, 20, 21, 22, 30, 31, 32])
+  assert.equal(faults.length, 1)
+  assert.match(faults[0], /^Cannot read .*hour=13.*\.parquet: /)
+})
+
+test('what lies before the damage in a file is read, and no flow comes twice', async () => {
+  const path = join(folder, 'middle')
+  const writer = await openArchiveWriter(path)
+  const expected: number[] = []
+  for (let part = 0; part < 3; part++) {
+    for (const batch of syntheticFlows({ flows: 150_000, seed: part, from: NOON + part * HOUR, span: 0.9 * HOUR })) {
+      await writer.write(batch)
+      if (part !== 1) expected.push(...batch.bytes.subarray(0, batch.length))
+    }
+  }
+  const written = await writer.rotate()
+  await writer.close()
+  await damage(written[1].path, ['bytes'], 1)
+  const { bytes, faults } = await read(path)
+  assert.equal(faults.length, 1)
+  const good = bytes.length - expected.length // of the damaged file: its first row group
+  assert.equal(good, 131_072)
+  assert.deepEqual([...bytes.slice(0, 150_000), ...bytes.slice(150_000 + good)], expected)
+})
+
+test('files of other tools among them are read by their columns, and those without any are named', async () => {
+  const copy = await damaged('foreign')
+  const place = join(copy, 'flows', 'date=2026-11-21', 'hour=13')
+  await runPlain(`COPY (SELECT '77' AS bytes, 5 AS other) TO '${place}/a.parquet' (FORMAT parquet)`)
+  await runPlain(`COPY (SELECT 5 AS other) TO '${place}/b.parquet' (FORMAT parquet)`)
+  const { bytes, faults } = await read(copy)
+  assert.deepEqual(bytes, [0, 1, 2, 10, 11, 12, 77, 20, 21, 22, 30, 31, 32])
+  assert.deepEqual(faults, [`Cannot read ${place}/b.parquet as flows: it has no column that flowkit knows`])
+})
+
+test('files of a later schema are named', async () => {
+  const path = join(folder, 'later.parquet')
+  await runPlain(`COPY (SELECT 5 AS bytes) TO '${path}' (FORMAT parquet, KV_METADATA {flowkit_schema: '2'})`)
+  assert.deepEqual(await read(path), { bytes: [], faults: [`Cannot read ${path}: it has schema 2 of a later flowkit, expected 1`] })
+})
+
+test('filters are applied where the data is', async () => {
+  assert.deepEqual((await read(hours, { filter: parseFilter('bytes > 11 and bytes < 31') })).bytes, [12, 20, 21, 22, 30])
+  assert.deepEqual((await read(hours, { filter: parseFilter('user_name bob or bytes 1') })).bytes, [1])
+})
+
+test('flows are sorted by a field, equal ones in their order, those without it last', async () => {
+  const path = join(folder, 'sorted')
+  const writer = await openArchiveWriter(path)
+  const flows: Flow[] = [{ packets: 2 }, {}, { packets: 1 }, { packets: 2 }, { packets: 3 }, {}, { packets: 1 }]
+  await writer.write(batchOf(flows.map((flow, i) => ({ received: NOON, bytes: i, ...flow }))))
+  await writer.close()
+  const sort = { field: FIELDS[ID.packets], descending: true }
+  assert.deepEqual((await read(path, { sort })).bytes, [4, 0, 3, 2, 6, 1, 5])
+  assert.deepEqual((await read(path, { sort: { ...sort, descending: false } })).bytes, [2, 6, 0, 3, 4, 1, 5])
+  assert.deepEqual((await read(path, { sort, limit: 3 })).bytes, [4, 0, 3])
+  assert.deepEqual((await read(path, { limit: 3 })).bytes, [0, 1, 2])
+  assert.deepEqual((await read(path, { sort: { field: FIELDS[ID.userName], descending: true } })).bytes, [0, 1, 2, 3, 4, 5, 6])
+})
+
+test('a reader that is left early lets go of everything', async () => {
+  for await (const batch of openArchive(join(folder, 'middle'), { fields: [ID.packets], onFault: () => {} })) {
+    assert.ok(batch.length > 0)
+    break
+  }
+})
+
+test('the format archive writes what it reads', async () => {
+  const path = join(folder, 'format')
+  await mkdir(path)
+  const rows: PlainRow[] = [{ received: NOON, flow_start: NOON, bytes: 1 }]
+  const writer: FlowWriter = await format.create!(path, {})
+  await writer.write(batchOf(rows as Flow[]))
+  await writer.close()
+  assert.deepEqual(await rowsOf(format.open!(path, { onFault: () => assert.fail() })), rows)
+})
