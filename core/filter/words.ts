@@ -155,7 +155,7 @@ export function isUnknown(words: string): boolean {
  * @returns the ids of several fields where an element fills them all, each with a part of it
  */
 export function findFields(name: string): readonly number[] {
-  const field = findField(name) ?? FIELDS.find(({ column }) => column === name)
+  const field = findField(name)
   if (field) return [field.id]
   const element = findElementByName(name)
   if (!element) return []

@@ -134,11 +134,12 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
   function countLost(batch: FlowBatch, row: number, rows: number): void {
     const { mask } = shapeOf(batch, row)
     if (mask[ID.etype] && batch.etype[row] !== ETYPE_IPV4) loss.leftOut[ID.etype] += rows
-    if (version !== 5 || mask[ID.samplingRate] === 0) return
+    if (version !== 5) return
+    const told = samplingOf(batch, row)
     const { leftOut, narrowed } = loss
-    if (isScaled(batch, row)) leftOut[ID.samplingRate] += rows
-    else if (batch.samplingRate[row] > MAX_RATE) narrowed[ID.samplingRate] += rows
-    if (mask[ID.samplingAlgorithm] && batch.samplingAlgorithm[row] > MAX_MODE) narrowed[ID.samplingAlgorithm] += rows
+    if (mask[ID.samplingRate] && (told & MAX_RATE) === 0) leftOut[ID.samplingRate] += rows
+    else if (mask[ID.samplingRate] && (told & MAX_RATE) !== batch.samplingRate[row]) narrowed[ID.samplingRate] += rows
+    if (mask[ID.samplingAlgorithm] && told >> 14 === 0) leftOut[ID.samplingAlgorithm] += rows
   }
 
   return {

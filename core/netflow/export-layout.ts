@@ -87,7 +87,10 @@ export function exportLayout(
   if (options.rate === RATE.options) carried.add(ID.samplingRate)
   if (options.rate === RATE.one) layout.push(SAMPLING_INTERVAL)
   if (carried.has(ID.mplsLabel1)) carried.add(ID.mplsExp)
-  if (version === 10 && timeDigits === 9) for (const id of [ID.flowStartNs, ID.flowEndNs]) carried.add(id)
+  if (version === 10 && timeDigits === 9) {
+    if (carried.has(ID.flowStart)) carried.add(ID.flowStartNs)
+    if (carried.has(ID.flowEnd)) carried.add(ID.flowEndNs)
+  }
   return { ...addExtras(shape.extras, layout, version), carried }
 }
 

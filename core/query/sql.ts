@@ -74,9 +74,7 @@ function viewSql(survey: Survey): string {
     return type === 'mac' ? [`mac(${name}) AS ${name}`] : [identifier(name)]
   })
   if (survey.extras) columns.push(`${EXTRA_COLUMN}::JSON AS ${EXTRA_COLUMN}`)
-  const empty: Survey = { ...survey, sources: [{ paths: [] }] }
-  const relation = relationSql(survey, fields, survey.extras) ?? relationSql(empty, fields, false)
-  return `CREATE VIEW flows AS SELECT ${columns.join(', ')} FROM (${relation})`
+  return `CREATE VIEW flows AS SELECT ${columns.join(', ')} FROM (${relationSql(survey, fields, survey.extras)})`
 }
 
 /** Leave the query nothing but the files. DuckDB checks each access, whatever function asks for it. */
@@ -88,8 +86,8 @@ async function lock(duck: Duck, { sources }: Survey): Promise<void> {
 }
 
 async function start(duck: Duck, query: string, signal: AbortSignal | undefined): Promise<SqlResult> {
-  const { api, connection } = duck
-  const stop = () => api.interrupt(connection)
+  const { api } = duck
+  const stop = () => duck.interrupt()
   signal?.throwIfAborted()
   signal?.addEventListener('abort', stop)
   const columns = await check(duck, query)

@@ -96,7 +96,6 @@ export async function topOfArchive(paths: string | readonly string[], report: To
       for (const id of filterFields(filter)) fields.add(FIELDS[id])
     }
     const relation = relationSql(survey, [...fields], false)
-    if (relation === undefined) return toTable(report, [])
     return toTable(report, await duck.rows(topSql(report, `(${relation})`, tests)))
   } catch (error) {
     throw error instanceof FlowkitError ? error : duckError(error, 'query the archive')
@@ -149,7 +148,7 @@ function topSql({ by, sums, limit }: TopReport, relation: string, tests: readonl
   })
   const names = keys.map((key) => key.slice(key.lastIndexOf(' ') + 1))
   const values = sums.map((sum, i) => (
-    sum === 'flows' ? `sum(coalesce(flows, 1)::DOUBLE) AS s${i}` : `coalesce(sum(${sum}::DOUBLE * (${SCALE})), 0) AS s${i}`
+    `coalesce(sum(${sum === 'flows' ? 'coalesce(flows, 1)::DOUBLE' : `${sum}::DOUBLE * (${SCALE})`}), 0) AS s${i}`
   ))
   const shown = by.map(({ field, bits }, i) => {
     const address = `addr(k${i}_hi, k${i}_lo)`
