@@ -6,7 +6,7 @@ import { FlowkitError } from '../flow/errors.ts'
 import type { FlowWriter } from '../flow/stream.ts'
 import { listenUdp, type Endpoint, type UdpListener } from '../net/udp.ts'
 import { datagramDecoder, type DatagramDecoder } from '../netflow/datagram.ts'
-import type { Datagram } from '../netflow/message.ts'
+import { newDatagram, type Datagram } from '../netflow/message.ts'
 
 /** What a collector is to do. */
 export interface CollectorOptions {
@@ -28,7 +28,7 @@ export interface CollectorCounters {
   datagrams: number
   /** Datagrams refused because the writer was too far behind. */
   refused: number
-  /** Flow records decoded, and of these dropped by the filter, written, and lost because they could not be written. */
+  /** Flow records decoded; of these dropped by the filter, written, and lost since they could not be written. */
   records: number
   filtered: number
   written: number
@@ -54,15 +54,18 @@ const DRAIN_ROUNDS = 50
 /** A batch that is not full waits at most this long, in ms. */
 const FLUSH_EVERY = 1000
 
-/** Start to collect: sockets are open when the promise resolves. */
+/**
+ * Start to collect: sockets are open when the promise resolves.
+ *
+ * @throws the system error of a socket that cannot be opened; none is left open then
+ */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
   const { writer, filter, onFault, onWriteError } = options
-  const counters: CollectorCounters = { datagrams: 0, refused: 0, records: 0, filtered: 0, written: 0, lost: 0 }
-  const decoder = datagramDecoder()
-  const datagram: Datagram = {
-    bytes: new Uint8Array(0), view: new DataView(new ArrayBuffer(0)), start: 0, end: 0, family: 4, v4: 0,
-    v6: new Uint8Array(16), port: 0, received: 0,
+  const counters: CollectorCounters = {
+    datagrams: 0, refused: 0, records: 0, filtered: 0, written: 0, lost: 0,
   }
+  const decoder = datagramDecoder()
+  const datagram = newDatagram()
   const spare: FlowBatch[] = []
   let batch = new FlowBatch()
   let queued = 0
@@ -119,7 +122,9 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
 
   const listeners: UdpListener[] = []
   try {
-    for (const endpoint of options.listen) listeners.push(await listenUdp(endpoint, options.receiveBuffer, onDatagram))
+    for (const endpoint of options.listen) {
+      listeners.push(await listenUdp(endpoint, options.receiveBuffer, onDatagram))
+    }
   } catch (error) {
     await Promise.all(listeners.map((listener) => listener.close()))
     throw error

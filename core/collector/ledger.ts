@@ -1,4 +1,5 @@
 import { formatIpv4, formatIpv6 } from '../flow/address.ts'
+import { SFLOW_VERSION } from '../netflow/datagram.ts'
 import type { Exporter, Exporters } from '../netflow/exporters.ts'
 
 /**
@@ -19,7 +20,7 @@ export interface LedgerRow {
   readonly held_sets: number
   readonly late_sets: number
   readonly abandoned_sets: number
-  /** Missing by the sequence numbers: flows (v5 to v7), messages (v9), data records (IPFIX). */
+  /** Missing by the sequence numbers: flows (v5 to v8), messages (v9, sFlow), data records (IPFIX). */
   readonly missing_flows: number
   readonly missing_messages: number
   readonly missing_records: number
@@ -38,7 +39,7 @@ function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
   let restarts = 0
   for (const [key, { sequence }] of domains) {
     const version = Math.floor(key / 2 ** 32)
-    missing[version === 9 ? 1 : version === 10 ? 2 : 0] += sequence.missing
+    missing[version === 9 || version === SFLOW_VERSION ? 1 : version === 10 ? 2 : 0] += sequence.missing
     reordered += sequence.reordered
     restarts += sequence.restarts
   }

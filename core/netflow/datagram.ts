@@ -7,6 +7,7 @@ import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeade
 import type { Wanted } from './plan.ts'
 import { decodeHeld, decodeSets, type SetContext } from './sets.ts'
 import { loseTrack, track } from './sequence.ts'
+import { decodeSflow, newSflow, type SflowContext } from './sflow.ts'
 
 /** Decodes export datagrams of every protocol, and keeps what the protocols need kept between them. */
 export interface DatagramDecoder {
@@ -28,6 +29,7 @@ interface State {
   readonly wanted: Wanted
   readonly header: MessageHeader
   readonly plans: FixedPlans
+  readonly sflow: SflowContext
   /** Fields that the headers of v9 and of IPFIX fill. */
   readonly setFields: Readonly<Record<number, readonly number[]>>
 }
@@ -36,7 +38,9 @@ interface State {
 export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDecoder {
   const exporters = newExporters()
   const setFields = { 9: headerFields(9, wanted), 10: headerFields(10, wanted) }
-  const state: State = { exporters, wanted, header: newHeader(), plans: new Map(), setFields }
+  const state: State = {
+    exporters, wanted, header: newHeader(), plans: new Map(), sflow: newSflow(wanted), setFields,
+  }
   return {
     exporters,
     decode(datagram, batch) {
@@ -52,7 +56,8 @@ export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDec
         batch.restore(mark)
         counters.records = records
         counters.optionsRecords = optionsRecords
-        if (error instanceof FlowkitError) counters.faults[error.code] = (counters.faults[error.code] ?? 0) + 1
+        if (!(error instanceof FlowkitError)) throw error
+        counters.faults[error.code] = (counters.faults[error.code] ?? 0) + 1
         throw error
       }
     },
@@ -82,7 +87,8 @@ function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, ba
     }
     case 10: {
       const messages: Message[] = []
-      for (let at = start; at < end;) { // RFC 7011 wants one message a datagram; files and some exporters put more
+      // RFC 7011 wants one message a datagram; files and some exporters put more
+      for (let at = start; at < end;) {
         const next = readIpfixHeader(header, view, at, end)
         messages.push(decodeMessage(state, exporter, bytes, view, at + IPFIX_HEADER, next, batch))
         at = next
@@ -91,8 +97,23 @@ function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, ba
       return messages.reduce((sum, { records }) => sum + records, 0)
     }
   }
-  const name = view.getUint32(start) === SFLOW_V5 ? 'sFlow v5' : `NetFlow version ${header.version}`
-  throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode datagram: ${name} is not supported`)
+  if (view.getUint32(start) === SFLOW_V5) return decodeSflowDatagram(state, datagram, exporter, batch)
+  const reason = `NetFlow version ${header.version} is not supported`
+  throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode datagram: ${reason}`)
+}
+
+/** The version under which an sFlow agent's state is kept: its 32-bit version begins with 16 bits of 0. */
+export const SFLOW_VERSION = 0
+
+/** Decode a datagram of samples; its agent numbers its datagrams. */
+function decodeSflowDatagram(
+  { exporters, sflow }: State, datagram: Datagram, exporter: Exporter, batch: FlowBatch,
+): number {
+  const count = decodeSflow(sflow, datagram, batch)
+  const { subAgentId, sequence } = sflow.message
+  exporter.counters.records += count
+  track(domainOf(exporters, exporter, SFLOW_VERSION, subAgentId).sequence, sequence, 1)
+  return count
 }
 
 /** A v9 or IPFIX message that is decoded; its datagram may still prove damaged. */
@@ -110,8 +131,8 @@ function decodeMessage(
   const { version, sequence } = header
   const domain = domainOf(exporters, exporter, version, header.domain)
   const context = {
-    exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version], unfilled: batch.length,
-    learned: [], held: false,
+    exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version],
+    unfilled: batch.length, learned: [], held: false,
   }
   return { context, sequence, records: decodeSets(context, bytes, view, at, end) }
 }
@@ -131,17 +152,24 @@ const FIXED_TYPES: Readonly<Record<number, number>> = {
   8: FLOW_TYPE.NETFLOW_V8,
 }
 
-/** Header of v1 to v8: version, count, sysUptime, seconds, nanoseconds; then sequence, engine, sampling or scheme. */
+/**
+ * Decode a datagram of v1 to v8.
+ *
+ * Header: version, count, sysUptime, seconds, nanoseconds; then sequence, engine, sampling or scheme.
+ */
 function decodeFixedDatagram(
-  { exporters, wanted, header, plans }: State, { bytes, view, start, end }: Datagram, exporter: Exporter, batch: FlowBatch,
+  { exporters, wanted, header, plans }: State, { bytes, view, start, end }: Datagram,
+  exporter: Exporter, batch: FlowBatch,
 ): number {
   const { version } = header
   header.aggregation = version === 8 && end - start > 22 ? view.getUint8(start + 22) : 0
   const fixed = fixedVersion(version, header.aggregation)
   if (!fixed) {
-    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode NetFlow v8 datagram: there is no aggregation scheme ${header.aggregation}`)
+    const reason = `there is no aggregation scheme ${header.aggregation}`
+    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode NetFlow v8 datagram: ${reason}`)
   }
-  if (end - start < fixed.headerSize) throw tooShort(`NetFlow v${version} header`, fixed.headerSize, end - start)
+  const { headerSize } = fixed
+  if (end - start < headerSize) throw tooShort(`NetFlow v${version} header`, headerSize, end - start)
   header.type = FIXED_TYPES[version]
   header.sysUptime = view.getUint32(start + 4)
   header.exportSecs = view.getUint32(start + 8)
@@ -184,7 +212,8 @@ function readIpfixHeader(header: MessageHeader, view: DataView, at: number, end:
   const version = view.getUint16(at)
   const length = view.getUint16(at + 2)
   if (version !== 10 || length < IPFIX_HEADER || length > end - at) {
-    throw new FlowkitError('ERR_MALFORMED', `Cannot decode IPFIX message: ${end - at} bytes are left, its length is ${length}`)
+    const reason = `${end - at} bytes are left, its length is ${length}`
+    throw new FlowkitError('ERR_MALFORMED', `Cannot decode IPFIX message: ${reason}`)
   }
   header.type = FLOW_TYPE.IPFIX
   header.exportSecs = view.getUint32(at + 4)

@@ -11,8 +11,8 @@ const VERSIONS: ReadonlySet<number> = new Set([1, 5, 6, 7, 8, 9, 10])
 /**
  * Whether a UDP payload sent to `port` is an export datagram.
  *
- * On ports other than the usual ones its lengths must agree with its header's, which is stricter than decoding, so
- * that ordinary traffic is not taken for NetFlow.
+ * On ports other than the usual ones its lengths must agree with its header's, which is stricter than decoding,
+ * so that ordinary traffic is not taken for NetFlow.
  */
 export function isExportDatagram(view: DataView, start: number, end: number, port: number): boolean {
   const length = end - start
@@ -26,7 +26,8 @@ export function isExportDatagram(view: DataView, start: number, end: number, por
   if (fixed) return second > 0 && length === fixed.headerSize + second * recordSize(fixed.layout)
   if (version === 9) return length >= 24 && second > 0 && setsFit(view, start + 20, end)
   if (version === 10) return second === length && setsFit(view, start + 16, end)
-  return view.getUint32(start) === SFLOW_V5 && (view.getUint32(start + 4) === 1 || view.getUint32(start + 4) === 2)
+  const addressType = view.getUint32(start + 4) // of sFlow's agent: 1 IPv4, 2 IPv6
+  return view.getUint32(start) === SFLOW_V5 && (addressType === 1 || addressType === 2)
 }
 
 /** Whether the message is sets from end to end; behind the first set zeros may fill it. */

@@ -90,8 +90,8 @@ export interface Exporters {
 /** No exporter yet. */
 export function newExporters(): Exporters {
   return {
-    byKey: new Map(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0, waitingBytes: 0,
-    forgotten: 0,
+    byKey: new Map(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0,
+    waitingBytes: 0, forgotten: 0,
   }
 }
 
@@ -104,7 +104,8 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   if (exporter) all.byKey.delete(key)
   else {
     exporter = {
-      key, family, v4, v6: copyBytes(v6, 0, 16), domains: new Map(), templates: 0, templateBytes: 0, counters: newCounters(),
+      key, family, v4, v6: copyBytes(v6, 0, 16), domains: new Map(), templates: 0, templateBytes: 0,
+      counters: newCounters(),
     }
     if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
   }
@@ -119,13 +120,13 @@ export function domainOf(all: Exporters, exporter: Exporter, version: number, id
   let domain = exporter.domains.get(key)
   if (!domain) {
     if (exporter.domains.size >= LIMITS.domainsPerExporter) {
-      const [oldest] = exporter.domains.keys()
-      forgetDomain(all, exporter, oldest)
+      const [[oldestKey, oldest]] = exporter.domains
+      forgetDomain(all, exporter, oldestKey, oldest)
     }
     while (all.domains >= LIMITS.domains) forgetOldest(all)
     domain = {
-      templates: new Map(), sampling: newSampling(), sequence: newSequence(), systemInit: 0, waiting: new Map(),
-      waitingBytes: 0,
+      templates: new Map(), sampling: newSampling(), sequence: newSequence(), systemInit: 0,
+      waiting: new Map(), waitingBytes: 0,
     }
     exporter.domains.set(key, domain)
     all.domains++
@@ -138,7 +139,8 @@ export function addTemplate(all: Exporters, exporter: Exporter, domain: Domain, 
   removeTemplate(all, exporter, domain, template.id)
   domain.templates.set(template.id, template)
   count(all, exporter, 1, template.raw.length)
-  while (exporter.templates > LIMITS.templatesPerExporter || exporter.templateBytes > LIMITS.templateBytesPerExporter) {
+  const { templatesPerExporter, templateBytesPerExporter } = LIMITS
+  while (exporter.templates > templatesPerExporter || exporter.templateBytes > templateBytesPerExporter) {
     if (!removeOldestTemplate(all, exporter, template)) break
   }
   while (all.templates > LIMITS.templates || all.templateBytes > LIMITS.templateBytes) forgetOldest(all)
@@ -181,7 +183,8 @@ export function holdSet(all: Exporters, exporter: Exporter, domain: Domain, set:
   }
   while (domain.waitingBytes + size > LIMITS.waitingBytesPerDomain) {
     const [[id, sets]] = domain.waiting
-    unwait(all, domain, sets.shift()!)
+    unwait(all, domain, sets[0])
+    sets.shift()
     if (sets.length === 0) domain.waiting.delete(id)
     exporter.counters.abandonedSets++
   }
@@ -207,14 +210,13 @@ function unwait(all: Exporters, domain: Domain, { bytes }: WaitingSet): void {
 
 function forgetOldest(all: Exporters): void {
   const [oldest] = all.byKey.values()
-  for (const key of oldest.domains.keys()) forgetDomain(all, oldest, key)
+  for (const [key, domain] of oldest.domains) forgetDomain(all, oldest, key, domain)
   all.byKey.delete(oldest.key)
   if (all.latest === oldest) all.latest = undefined
   all.forgotten++
 }
 
-function forgetDomain(all: Exporters, exporter: Exporter, key: number): void {
-  const domain = exporter.domains.get(key)!
+function forgetDomain(all: Exporters, exporter: Exporter, key: number, domain: Domain): void {
   for (const { raw } of domain.templates.values()) count(all, exporter, -1, -raw.length)
   for (const sets of domain.waiting.values()) exporter.counters.abandonedSets += sets.length
   all.waitingBytes -= domain.waitingBytes
@@ -225,7 +227,7 @@ function forgetDomain(all: Exporters, exporter: Exporter, key: number): void {
 
 function newCounters(): ExporterCounters {
   return {
-    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, templates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0,
-    faults: {},
+    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, templates: 0, heldSets: 0, lateSets: 0,
+    abandonedSets: 0, faults: {},
   }
 }

@@ -3,36 +3,33 @@ import { FlowkitError } from '../flow/errors.ts'
 import { ID } from '../flow/fields.ts'
 import { SAMPLING_SOURCE } from '../flow/names.ts'
 import type { Shape } from '../flow/shape.ts'
+import { column, iana, padding } from './layout.ts'
 import { fillHeader, headerFields, rowShape, type MessageHeader } from './message.ts'
-import { COLUMN_PEN, makePlan, runPlan, type LayoutField, type Wanted } from './plan.ts'
+import { makePlan, runPlan, type LayoutField, type Wanted } from './plan.ts'
 import { fillSampling, samplingFields } from './sampling.ts'
 import type { Ready } from './templates.ts'
 import { V8_HEADER_SIZE, V8_SCHEMES } from './v8.ts'
 
-/**
- * The versions whose records have one layout, written as templates: element and length, in order.
- *
- * Sources: Cisco's "NetFlow Export Datagram Format" tables for v1, v5 and v7; flow-tools' ftlib.h for v6.
- */
+/** A version, or scheme of v8, whose records have one layout. */
 interface Version {
   readonly headerSize: number
   readonly maxRecords: number
   readonly layout: readonly LayoutField[]
 }
 
-const iana = (id: number, length: number): LayoutField => ({ pen: 0, id, length })
-const column = (id: number, length: number): LayoutField => ({ pen: COLUMN_PEN, id, length })
-const padding = (length: number): LayoutField => iana(210, length)
-
 /** Addresses, interfaces, counters, times and ports: the first 36 bytes of every record. */
 const START = [
-  iana(8, 4), iana(12, 4), iana(15, 4), iana(10, 2), iana(14, 2), iana(2, 4), iana(1, 4), iana(22, 4), iana(21, 4),
-  iana(7, 2), iana(11, 2),
+  iana(8, 4), iana(12, 4), iana(15, 4), iana(10, 2), iana(14, 2), iana(2, 4), iana(1, 4), iana(22, 4),
+  iana(21, 4), iana(7, 2), iana(11, 2),
 ]
 /** What v5, v6 and v7 go on with: flags, protocol, tos, AS numbers and prefix lengths, 9 bytes. */
 const MIDDLE = [iana(6, 1), iana(4, 1), iana(5, 1), iana(16, 2), iana(17, 2), iana(9, 1), iana(13, 1)]
 
-/** Layouts by version. */
+/**
+ * The versions whose records have one layout, written as templates: element and length, in order.
+ *
+ * Sources: Cisco's "NetFlow Export Datagram Format" tables for v1, v5 and v7; flow-tools' ftlib.h for v6.
+ */
 export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
   1: {
     headerSize: 16, maxRecords: 30, // Cisco sends 24, softflowd 29
@@ -42,7 +39,8 @@ export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
   6: {
     headerSize: 24, maxRecords: 27,
     layout: [
-      ...START, padding(1), ...MIDDLE, column(ID.inEncaps, 1), column(ID.outEncaps, 1), column(ID.peerNextHop, 4),
+      ...START, padding(1), ...MIDDLE,
+      column(ID.inEncaps, 1), column(ID.outEncaps, 1), column(ID.peerNextHop, 4),
     ],
   },
   7: {
@@ -107,11 +105,14 @@ export function decodeFixed(
   return count
 }
 
-function prepare(plans: FixedPlans, { version, aggregation }: MessageHeader, fixed: Version, wanted: Wanted): FixedReady {
+function prepare(
+  plans: FixedPlans, { version, aggregation }: MessageHeader, fixed: Version, wanted: Wanted,
+): FixedReady {
   const plan = makePlan(fixed.layout, { ...wanted, extras: false }, true)
   const header = headerFields(version, wanted)
   const sampling = samplingFields(wanted)
-  const how = !wanted.fields || wanted.fields[ID.samplingAlgorithm] ? [...sampling, ID.samplingAlgorithm] : sampling
+  const wantsHow = !wanted.fields || wanted.fields[ID.samplingAlgorithm]
+  const how = wantsHow ? [...sampling, ID.samplingAlgorithm] : sampling
   const ready = {
     plan, header, canTellUptime: true,
     plain: rowShape(plan.shape, header, []),

@@ -98,7 +98,9 @@ function headerValue(header: MessageHeader, id: number): number {
   }
 }
 
-function fillAddress(column: AddressColumn, { family, v4, v6 }: MessageHeader, row: number, end: number): void {
+function fillAddress(
+  column: AddressColumn, { family, v4, v6 }: MessageHeader, row: number, end: number,
+): void {
   column.family.fill(family, row, end)
   column.v4.fill(family === 4 ? v4 : 0, row, end)
   if (family !== 6) return
@@ -106,7 +108,7 @@ function fillAddress(column: AddressColumn, { family, v4, v6 }: MessageHeader, r
   for (; row < end; row++) for (let i = 0; i < 16; i++) storage[row * 16 + i] = v6[i]
 }
 
-/** Export time of v1 to v8 in whole milliseconds, since the uptimes that are counted back from it are such. */
+/** Export time of v1 to v8 in µs, but whole milliseconds: the uptimes that are counted back from it are such. */
 export function exportMicros(secs: number, nsecs: number): number {
   return secs * 1e6 + Math.floor(nsecs / 1e6) * 1000
 }
@@ -124,8 +126,17 @@ export function copyBytes(bytes: Uint8Array, start: number, end: number): Uint8A
 /** A header to be filled in, reused from message to message. */
 export function newHeader(): MessageHeader {
   return {
-    version: 0, type: 0, domain: 0, sequence: 0, exportSecs: 0, exportNsecs: 0, exportMicros: 0, sysUptime: -1,
-    engineType: 0, engineId: 0, aggregation: 0, samplingRate: 0, samplingAlgorithm: 0, received: 0, family: 4, v4: 0,
-    v6: new Uint8Array(16),
+    version: 0, type: 0, domain: 0, sequence: 0, exportSecs: 0, exportNsecs: 0, exportMicros: 0,
+    sysUptime: -1, engineType: 0, engineId: 0, aggregation: 0, samplingRate: 0, samplingAlgorithm: 0,
+    received: 0, family: 4, v4: 0, v6: new Uint8Array(16),
+  }
+}
+
+/** A datagram to be filled in, reused from one to the next. */
+export function newDatagram(): Datagram {
+  const bytes = new Uint8Array(0)
+  return {
+    bytes, view: new DataView(bytes.buffer), start: 0, end: 0, family: 4, v4: 0, v6: new Uint8Array(16),
+    port: 0, received: 0,
   }
 }

@@ -12,11 +12,13 @@ const MAX_NUMBER = 8
  * What is learned is about all records of the observation domain: the exporter's start (IE 160) and sampling.
  */
 export function learnOptions(
-  all: Exporters, domain: Domain, { layout }: Template, bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
+  all: Exporters, domain: Domain, { layout }: Template,
+  bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
 ): void {
   const values = new Map<number, number>()
   for (const [i, { pen, id }] of layout.entries()) {
-    if (pen === 0 && lengths[i] > 0 && lengths[i] <= MAX_NUMBER) values.set(id, readUint(bytes, starts[i], lengths[i]))
+    const length = lengths[i]
+    if (pen === 0 && length > 0 && length <= MAX_NUMBER) values.set(id, readUint(bytes, starts[i], length))
   }
   const init = values.get(160)
   if (init !== undefined && init > 0 && init < 2 ** 53 / 1000) domain.systemInit = init

@@ -29,17 +29,22 @@ export function newSampling(): Sampling {
 /**
  * Learn from the values of one options record, by IANA element.
  *
- * The rate is IE 34 or 50 (one in N), 305 and 306 (N observed, then M skipped: RFC 5477 §8.2), or
- * 309 and 310 (size and population), which hold of the two where the selectorAlgorithm (304) is random n-out-of-N.
+ * The rate is IE 34 or 50 (one in N), 305 and 306 (N observed, then M skipped: RFC 5477 §8.2), or 309 and 310
+ * (size and population), which go before those where the selectorAlgorithm (304) is random n-out-of-N.
  * Records without a rate teach nothing.
+ *
+ * @param mayGrow whether a sampler that is not known yet may be added
  */
-export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, number>, mayGrow: boolean): void {
+export function learnSampling(
+  sampling: Sampling, values: ReadonlyMap<number, number>, mayGrow: boolean,
+): void {
   const interval = values.get(305) ?? 0
   const space = values.get(306)
   const size = values.get(309) ?? 0
   const population = values.get(310) ?? 0
   let rate = values.get(34) ?? values.get(50) ?? 0
-  if (size > 0 && population > 0 && (interval === 0 || values.get(304) === RANDOM_N_OF_N)) rate = population / size
+  const bySize = size > 0 && population > 0 && (interval === 0 || values.get(304) === RANDOM_N_OF_N)
+  if (bySize) rate = population / size
   else if (interval > 0) rate = space === undefined ? interval : (interval + space) / interval
   rate = Math.round(rate)
   if (rate < 1) return
@@ -53,14 +58,15 @@ export function learnSampling(sampling: Sampling, values: ReadonlyMap<number, nu
 export const SAMPLING_FIELDS: readonly number[] = [ID.samplingRate, ID.samplingSource]
 
 /**
- * Set the sampling of rows whose records do not carry it, from what the domain's options said, and their shape.
+ * Set the sampling, and the shape, of rows whose records do not carry it, from what the domain's options said.
  *
  * @param hasSampler whether the rows tell their sampler
  * @param plain the shape of rows with unknown sampling
  * @param sampled that shape with SAMPLING_FIELDS
  */
 export function applySampling(
-  sampling: Sampling, hasSampler: boolean, plain: Shape, sampled: Shape, batch: FlowBatch, row: number, count: number,
+  sampling: Sampling, hasSampler: boolean, plain: Shape, sampled: Shape,
+  batch: FlowBatch, row: number, count: number,
 ): void {
   const end = row + count
   if (!hasSampler || sampling.byId.size === 0) {

@@ -23,8 +23,8 @@ export const EXTENDED_FIELDS: readonly number[] = [
 export interface ExtendedRecords {
   readonly out: XdrWriter
   readonly narrowed: Float64Array
-  /** Most AS numbers of a path, and most communities. */
-  readonly mostNumbers: number
+  /** Bytes that an AS path may take, and communities as many. */
+  readonly listSize: number
 }
 
 /**
@@ -92,7 +92,7 @@ function hasGateway(batch: FlowBatch, row: number, mask: Uint8Array): boolean {
  * told of no path, so that its destination lies in the router's own AS.
  */
 function writeGateway(to: ExtendedRecords, batch: FlowBatch, row: number, mask: Uint8Array): void {
-  const { out, narrowed, mostNumbers } = to
+  const { out, narrowed, listSize } = to
   const { heap } = batch
   const sampled = mask[ID.type] === 1 && batch.type[row] === FLOW_TYPE.SFLOW_5
   const start = out.begin(1003)
@@ -107,7 +107,7 @@ function writeGateway(to: ExtendedRecords, batch: FlowBatch, row: number, mask: 
   out.u32(0)
   if (mask[ID.asPath]) {
     const from = batch.asPath[row * 2]
-    const whole = writePath(out, path, heap, from, from + batch.asPath[row * 2 + 1], mostNumbers)
+    const whole = writePath(out, path, heap, from, from + batch.asPath[row * 2 + 1], listSize)
     if (!whole) narrowed[ID.asPath]++
   } else if (dstAs > 0 && !local) {
     const two = nextAs > 0 && nextAs !== dstAs
@@ -125,7 +125,7 @@ function writeGateway(to: ExtendedRecords, batch: FlowBatch, row: number, mask: 
   if (mask[ID.bgpCommunities]) {
     const from = batch.bgpCommunities[row * 2]
     const end = from + batch.bgpCommunities[row * 2 + 1]
-    const whole = writeCommunities(out, communities, heap, from, end, mostNumbers)
+    const whole = writeCommunities(out, communities, heap, from, end, listSize)
     if (!whole) narrowed[ID.bgpCommunities]++
   }
   out.u32(mask[ID.localPref] ? batch.localPref[row] : 0)
@@ -138,10 +138,14 @@ function writeGateway(to: ExtendedRecords, batch: FlowBatch, row: number, mask: 
  * @returns whether all numbers had room
  */
 function writePath(
-  out: XdrWriter, place: number, text: Uint8Array, at: number, end: number, most: number,
+  out: XdrWriter, place: number, text: Uint8Array, at: number, end: number, size: number,
 ): boolean {
-  let [segments, count, total] = [0, 0, 0]
-  let [isSet, digits, value] = [false, 0, 0]
+  const limit = out.at + size
+  let isSet = false
+  let segments = 0
+  let count = 0 // of the segment
+  let digits = 0
+  let value = 0
   for (; at <= end; at++) {
     const c = at < end ? text[at] : 0
     if (c >= ZERO && c <= NINE) {
@@ -149,16 +153,16 @@ function writePath(
       digits++
       continue
     }
-    if (digits > 0 && total === most) return false
     if (digits > 0) {
+      if (out.at + (count === 0 ? 12 : 4) > limit) return false
       if (count === 0) {
         out.u32(isSet ? AS_SET : AS_SEQUENCE)
         out.u32(0)
         out.view.setUint32(place, ++segments)
       }
       out.u32(Math.min(value, 0xffffffff))
-      out.view.setUint32(out.at - 4 - ++count * 4, count)
-      total++
+      count++
+      out.view.setUint32(out.at - 4 - count * 4, count)
       digits = value = 0
     }
     if (c === OPEN || c === CLOSE) {
@@ -175,10 +179,14 @@ function writePath(
  * @returns whether all could be written: large communities (RFC 8092) cannot
  */
 function writeCommunities(
-  out: XdrWriter, place: number, text: Uint8Array, at: number, end: number, most: number,
+  out: XdrWriter, place: number, text: Uint8Array, at: number, end: number, size: number,
 ): boolean {
-  let [count, parts, digits] = [0, 0, 0]
-  let [high, value] = [0, 0]
+  const limit = out.at + size
+  let count = 0
+  let parts = 0 // before the last of a community
+  let digits = 0
+  let high = 0
+  let value = 0
   let whole = true
   for (; at <= end; at++) {
     const c = at < end ? text[at] : 0
@@ -191,7 +199,7 @@ function writeCommunities(
       digits = value = 0
     } else if (digits > 0) {
       const fits = parts === 0 ? value <= 0xffffffff : parts === 1 && high <= 0xffff && value <= 0xffff
-      if (fits && count < most) {
+      if (fits && out.at + 4 <= limit) {
         out.u32(parts === 0 ? value : high * 65_536 + value)
         out.view.setUint32(place, ++count)
       } else whole = false

@@ -23,7 +23,7 @@ const ICMP = 1, ICMPV6 = 58
 const HEADER_PROTOCOL = { ethernet: 1, ipv4: 11, ipv6: 12 } as const
 /** Bytes of a sample with every record, whose lists are empty; the rest of a datagram is for lists. */
 const WITHOUT_LISTS = 720
-const MOST_NUMBERS = 1000
+const MOST_LIST = 4000 // bytes
 const BUFFER_SIZE = 16_384
 
 /** What one source of samples has counted. */
@@ -58,8 +58,8 @@ export class SampleWriter {
   /** @param room bytes that a sample may take */
   constructor(room: number, loss: EncodeLoss) {
     this.loss = loss
-    const mostNumbers = Math.min(MOST_NUMBERS, Math.floor((room - WITHOUT_LISTS) / 8))
-    this.extended = { out: this.out, narrowed: loss.narrowed, mostNumbers: Math.max(1, mostNumbers) }
+    const listSize = Math.min(MOST_LIST, Math.floor((room - WITHOUT_LISTS) / 2))
+    this.extended = { out: this.out, narrowed: loss.narrowed, listSize }
   }
 
   /**

@@ -1,9 +1,9 @@
 import { FlowkitError } from '../flow/errors.ts'
+import { ID } from '../flow/fields.ts'
 import { VARIABLE_LENGTH, type Shape } from '../flow/shape.ts'
 import { copyBytes, rowShape } from './message.ts'
 import { makePlan, type LayoutField, type Plan, type Wanted } from './plan.ts'
 import { samplingFields } from './sampling.ts'
-import { ID } from '../flow/fields.ts'
 
 /** A record layout that an exporter announced. */
 export interface Template {
@@ -22,7 +22,7 @@ export interface Template {
 /** A template's plan and the shapes of its rows. */
 export interface Ready {
   readonly plan: Plan
-  /** Fields that the message header fills: all of the version's, the same array, or those that records lack. */
+  /** Fields that the message header fills: the version's, as one array for all, or those that records lack. */
   readonly header: readonly number[]
   /** Shape of rows whose sampling rate is not known, or is in the record. */
   readonly plain: Shape
@@ -38,6 +38,12 @@ export interface Withdrawal {
 }
 
 const ENTERPRISE = 0x8000
+
+/**
+ * The enterprise number under which v9's scope types stand in a layout (RFC 3954 §6.1): 1 system, 2 interface,
+ * 3 line card, 4 cache, 5 template.
+ */
+const V9_SCOPE_PEN = -2
 
 /**
  * Read the template records of one set, whose contents are `bytes[at..end)`.
@@ -71,7 +77,8 @@ export function* parseTemplates(
       fieldCount = version === 9 ? (second >> 2) + (third >> 2) : second
       scopeCount = version === 9 ? second >> 2 : third
       if (scopeCount > fieldCount) {
-        throw new FlowkitError('ERR_MALFORMED', `Cannot read template ${id}: ${scopeCount} scope fields of ${fieldCount}`)
+        const reason = `${scopeCount} scope fields of ${fieldCount}`
+        throw new FlowkitError('ERR_MALFORMED', `Cannot read template ${id}: ${reason}`)
       }
     }
     const layout: LayoutField[] = []
@@ -98,9 +105,6 @@ export function* parseTemplates(
     yield { id, options, scopeCount, layout, raw: copyBytes(bytes, start, at), ready: undefined }
   }
 }
-
-/** The enterprise number under which v9's scope types stand in a layout: 1 system, 2 interface, 3 card, 4 cache, 5 template. */
-export const V9_SCOPE_PEN = -2
 
 /** The plan of a template, made once, and again when it becomes known how long the exporter has been up. */
 export function readyTemplate(

@@ -1,5 +1,6 @@
 import { ID } from '../flow/fields.ts'
-import { COLUMN_PEN, type LayoutField } from './plan.ts'
+import { column, iana, padding } from './layout.ts'
+import type { LayoutField } from './plan.ts'
 
 /** A router-based aggregation scheme of NetFlow v8. */
 export interface Scheme {
@@ -7,10 +8,6 @@ export interface Scheme {
   readonly maxRecords: number
   readonly layout: readonly LayoutField[]
 }
-
-const iana = (id: number, length: number): LayoutField => ({ pen: 0, id, length })
-const column = (id: number, length: number): LayoutField => ({ pen: COLUMN_PEN, id, length })
-const padding = (length: number): LayoutField => iana(210, length)
 
 const FLOWS = iana(3, 4)
 /** Packets, bytes, first and last. */
@@ -28,7 +25,10 @@ const MARKED_TOS = column(ID.markedTos, 1)
  */
 export const V8_SCHEMES: Readonly<Record<number, Scheme>> = {
   1: { name: 'AS', maxRecords: 51, layout: [FLOWS, ...COUNTERS, SRC_AS, DST_AS, IN_IF, OUT_IF] },
-  2: { name: 'protocol-port', maxRecords: 51, layout: [FLOWS, ...COUNTERS, PROTO, padding(3), SRC_PORT, DST_PORT] },
+  2: {
+    name: 'protocol-port', maxRecords: 51,
+    layout: [FLOWS, ...COUNTERS, PROTO, padding(3), SRC_PORT, DST_PORT],
+  },
   3: {
     name: 'source prefix', maxRecords: 44,
     layout: [FLOWS, ...COUNTERS, SRC_ADDR, SRC_MASK, padding(1), SRC_AS, IN_IF, padding(2)],
@@ -43,7 +43,10 @@ export const V8_SCHEMES: Readonly<Record<number, Scheme>> = {
       FLOWS, ...COUNTERS, SRC_ADDR, DST_ADDR, DST_MASK, SRC_MASK, padding(2), SRC_AS, DST_AS, IN_IF, OUT_IF,
     ],
   },
-  6: { name: 'destination', maxRecords: 44, layout: [DST_ADDR, ...COUNTERS, OUT_IF, TOS, MARKED_TOS, ...SHORTCUT] },
+  6: {
+    name: 'destination', maxRecords: 44,
+    layout: [DST_ADDR, ...COUNTERS, OUT_IF, TOS, MARKED_TOS, ...SHORTCUT],
+  },
   7: {
     name: 'source-destination', maxRecords: 35,
     layout: [DST_ADDR, SRC_ADDR, ...COUNTERS, OUT_IF, IN_IF, TOS, MARKED_TOS, padding(2), ...SHORTCUT],
@@ -55,7 +58,10 @@ export const V8_SCHEMES: Readonly<Record<number, Scheme>> = {
       ...SHORTCUT,
     ],
   },
-  9: { name: 'AS-ToS', maxRecords: 44, layout: [FLOWS, ...COUNTERS, SRC_AS, DST_AS, IN_IF, OUT_IF, TOS, padding(3)] },
+  9: {
+    name: 'AS-ToS', maxRecords: 44,
+    layout: [FLOWS, ...COUNTERS, SRC_AS, DST_AS, IN_IF, OUT_IF, TOS, padding(3)],
+  },
   10: {
     name: 'protocol-port-ToS', maxRecords: 44,
     layout: [FLOWS, ...COUNTERS, PROTO, TOS, padding(2), SRC_PORT, DST_PORT, IN_IF, OUT_IF],
@@ -71,13 +77,15 @@ export const V8_SCHEMES: Readonly<Record<number, Scheme>> = {
   13: {
     name: 'prefix-ToS', maxRecords: 35,
     layout: [
-      FLOWS, ...COUNTERS, SRC_ADDR, DST_ADDR, DST_MASK, SRC_MASK, TOS, padding(1), SRC_AS, DST_AS, IN_IF, OUT_IF,
+      FLOWS, ...COUNTERS, SRC_ADDR, DST_ADDR, DST_MASK, SRC_MASK, TOS, padding(1), SRC_AS, DST_AS,
+      IN_IF, OUT_IF,
     ],
   },
   14: {
     name: 'prefix-port-ToS', maxRecords: 35,
     layout: [
-      FLOWS, ...COUNTERS, SRC_ADDR, DST_ADDR, DST_MASK, SRC_MASK, TOS, PROTO, SRC_PORT, DST_PORT, IN_IF, OUT_IF,
+      FLOWS, ...COUNTERS, SRC_ADDR, DST_ADDR, DST_MASK, SRC_MASK, TOS, PROTO, SRC_PORT, DST_PORT,
+      IN_IF, OUT_IF,
     ],
   },
 }

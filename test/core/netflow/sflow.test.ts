@@ -7,7 +7,9 @@ import { SOURCE_NUMBERS } from '../../../core/netflow/sflow-message.ts'
 import { decodeSflow, newSflow } from '../../../core/netflow/sflow.ts'
 import { random } from '../pcap/random.ts'
 import { datagram, FROM, hex, join, RECEIVED, rows, u32 } from './messages.ts'
-import { expandedSample, flowSample, header, opaque, pick, receiver, rowOf, sflow, tlv } from './sflow-datagrams.ts'
+import {
+  expandedSample, flowSample, header, opaque, pick, receiver, rowOf, sflow, tlv,
+} from './sflow-datagrams.ts'
 
 /** A TCP segment from 192.0.2.10:443 to 203.0.113.20:51000 with VLAN tag 100, ACK and PSH; 66 bytes. */
 const FRAME = hex(`
@@ -33,7 +35,8 @@ test('a flow sample becomes a row of one packet, at the instant of its receipt',
     type: 1, received: RECEIVED, exporter_addr: FROM, agent_addr: '198.51.100.1', sub_agent_id: 3,
     observation_point_id: 4, sequence_num: 77, sampling_rate: 100, sampling_source: 1,
     flow_start: RECEIVED, flow_end: RECEIVED, bytes: 586, packets: 1,
-    proto: 6, src_addr: '192.0.2.10', dst_addr: '203.0.113.20', src_port: 443, dst_port: 51_000, tcp_flags: 0x18,
+    proto: 6, src_addr: '192.0.2.10', dst_addr: '203.0.113.20', src_port: 443, dst_port: 51_000,
+    tcp_flags: 0x18,
     tos: 0x28, etype: 0x0800, direction: 0, in_if: 4, out_if: 5,
     ip_ttl: 61, ip_flags: 0x40, fragment_id: 0xabcd, fragment_offset: 0,
     src_mac: '02:00:00:00:00:01', dst_mac: '02:00:00:00:00:02', vlan_id: 100,
@@ -78,7 +81,7 @@ test('a compact source is a type of 8 bits and an index of 24', () => {
   assert.equal('direction' in row, false) // the source is no interface
 })
 
-test('the direction is out where the source is the output interface, and unknown where it is neither or both', () => {
+test('the direction is out if the source is the output interface, and unknown if neither or both', () => {
   assert.equal(rowOf(flowSample({ source: 5 }))['direction'], 1)
   assert.equal('direction' in rowOf(flowSample({ source: 6 })), false)
   assert.equal('direction' in rowOf(flowSample({ source: 4, output: 4 })), false)
@@ -88,7 +91,8 @@ test('the direction is out where the source is the output interface, and unknown
 const INTERFACES: readonly [string, Uint8Array, Record<string, number>][] = [
   ['0 is unknown', flowSample({ source: 0, input: 0, output: 0 }), {}],
   ['several outputs have no index', flowSample({ source: 0, output: 0x80000007 }), { in_if: 4 }],
-  ['a discard by ACL is dropped', flowSample({ source: 0, output: 0x40000102 }), { in_if: 4, forwarding_status: 130 }],
+  ['a discard by ACL is dropped', flowSample({ source: 0, output: 0x40000102 }),
+    { in_if: 4, forwarding_status: 130 }],
   ['a discard without a known reason', flowSample({ source: 0, output: 0x40000100 }),
     { in_if: 4, forwarding_status: 128 }],
   ['net unreachable', flowSample({ source: 0, output: 0x40000000 }), { in_if: 4, forwarding_status: 131 }],
@@ -98,7 +102,8 @@ const INTERFACES: readonly [string, Uint8Array, Record<string, number>][] = [
     { in_if: 0x40000001, out_if: 0xfffffffe }],
   ['an expanded discard by TTL', expandedSample([0, 1], [1, 257]), { in_if: 1, forwarding_status: 137 }],
   ['expanded several outputs', expandedSample([0, 1], [2, 3]), { in_if: 1 }],
-  ['the device itself, expanded', expandedSample([0, 0xffffffff], [0, 0xffffffff]), { forwarding_status: 195 }],
+  ['the device itself, expanded', expandedSample([0, 0xffffffff], [0, 0xffffffff]),
+    { forwarding_status: 195 }],
   ['the device itself, as agents write it', expandedSample([0, 0x3fffffff], [0, 3]), { out_if: 3 }],
 ]
 for (const [name, sample, expected] of INTERFACES) {
@@ -117,7 +122,8 @@ test('a discarded packet is counted as dropped, not as traffic', () => {
     u32(1, 0, 4, 256, 4, 5, 262, 2), header(1, 1600, FRAME), tlv(1036, u32(42)),
   )))
   const names = [
-    'packets', 'bytes', 'dropped_packets', 'dropped_bytes', 'forwarding_status', 'in_if', 'out_if', 'direction',
+    'packets', 'bytes', 'dropped_packets', 'dropped_bytes', 'forwarding_status', 'in_if', 'out_if',
+    'direction',
     'sample_drops', 'sampling_rate', 'sample_pool', 'src_port',
   ]
   assert.deepEqual(pick(row, ...names), {
@@ -130,7 +136,8 @@ test('unknown samples and records are stepped over and counted by format', () =>
   const { receive, context: { counts } } = receiver()
   const enterprise = 9 << 12 | 7 // Cisco's seventh
   const got = receive(sflow(
-    tlv(enterprise, u32(1, 2)), flowSample({}, tlv(1038, opaque('foo')), tlv(enterprise, u32(1)), header(1, 70, FRAME)),
+    tlv(enterprise, u32(1, 2)),
+    flowSample({}, tlv(1038, opaque('foo')), tlv(enterprise, u32(1)), header(1, 70, FRAME)),
     tlv(77), flowSample({}, tlv(1038, opaque('bar'))),
   ))
   assert.deepEqual(got.map((row) => row['bytes']), [70, undefined])
@@ -160,7 +167,8 @@ test('the padding of a record may be missing at the end', () => {
 
 test('rows of different contents have different shapes, and rows of the same share one', () => {
   const { receive, batch } = receiver()
-  receive(sflow(flowSample({}), flowSample({}, header(1, 70, FRAME)), flowSample({}), flowSample({ rate: 0 })))
+  const empty = flowSample({})
+  receive(sflow(empty, flowSample({}, header(1, 70, FRAME)), empty, flowSample({ rate: 0 })))
   const [a, b, c, d] = batch.shape
   assert.equal(a, c)
   assert.equal(new Set([a, b, d]).size, 3)
@@ -168,18 +176,22 @@ test('rows of different contents have different shapes, and rows of the same sha
 
 test('a batch grows for the samples of one datagram', () => {
   const { receive } = receiver()
-  assert.equal(receive(sflow(...Array.from({ length: 100 }, () => flowSample({}, header(1, 70, FRAME))))).length, 100)
+  const samples = Array.from({ length: 100 }, () => flowSample({}, header(1, 70, FRAME)))
+  assert.equal(receive(sflow(...samples)).length, 100)
 })
 
 /** Datagrams that contradict themselves. */
 const BAD: readonly [string, Uint8Array, string][] = [
   ['another version', join(u32(4), DATAGRAM.subarray(4)), 'ERR_UNSUPPORTED'],
   ['an address of type 3', join(u32(5, 3), DATAGRAM.subarray(8)), 'ERR_MALFORMED'],
-  ['more samples than there are', join(DATAGRAM.subarray(0, 24), u32(2), DATAGRAM.subarray(28)), 'ERR_TRUNCATED'],
-  ['2^32 - 1 samples', join(DATAGRAM.subarray(0, 24), u32(0xffffffff), DATAGRAM.subarray(28)), 'ERR_TRUNCATED'],
+  ['more samples than there are', join(DATAGRAM.subarray(0, 24), u32(2), DATAGRAM.subarray(28)),
+    'ERR_TRUNCATED'],
+  ['2^32 - 1 samples', join(DATAGRAM.subarray(0, 24), u32(0xffffffff), DATAGRAM.subarray(28)),
+    'ERR_TRUNCATED'],
   ['a sample of 2^32 - 1 bytes', sflow(join(u32(1, 0xffffffff), DATAGRAM.subarray(36))), 'ERR_TRUNCATED'],
   ['a record of 2^32 - 1 bytes', sflow(tlv(1, u32(9, 4, 1, 1, 0, 4, 5, 1, 1, 0xffffffff))), 'ERR_MALFORMED'],
-  ['a record behind its sample', sflow(flowSample({}, u32(1, 20, 1, 64, 0, 0)), tlv(77, u32(1, 2, 3))), 'ERR_MALFORMED'],
+  ['a record behind its sample', sflow(flowSample({}, u32(1, 20, 1, 64, 0, 0)), tlv(77, u32(1, 2, 3))),
+    'ERR_MALFORMED'],
   ['more records than there are', sflow(tlv(1, u32(9, 4, 1, 1, 0, 4, 5, 0xffffffff))), 'ERR_MALFORMED'],
   ['a flow sample of 28 bytes', sflow(tlv(1, u32(9, 4, 1, 1, 0, 4, 5))), 'ERR_MALFORMED'],
   ['an expanded sample of 40 bytes', sflow(tlv(3, u32(9, 4, 1, 1, 0, 4, 5, 0, 0, 0))), 'ERR_MALFORMED'],
@@ -190,8 +202,7 @@ const BAD: readonly [string, Uint8Array, string][] = [
 for (const [name, bytes, code] of BAD) {
   test(`${name} is refused, with nothing kept of the datagram`, () => {
     const { receive, batch, counters } = receiver()
-    const before = join(bytes.subarray(0, 0), DATAGRAM)
-    receive(before)
+    receive(DATAGRAM)
     assert.throws(() => receive(bytes), (error) => error instanceof FlowkitError && error.code === code)
     assert.deepEqual([batch.length, batch.heapLength, counters.length], [1, 0, 0])
   })
@@ -207,7 +218,8 @@ test('a good sample before a bad one is not kept', () => {
 test('a datagram cut anywhere is refused', () => {
   const { receive, batch } = receiver()
   const whole = sflow(
-    flowSample({}, header(1, 70, FRAME), tlv(1002, u32(1, 1, 24, 25))), tlv(2, u32(1, 1, 1), tlv(5, u32(1, 0, 1, 1, 1, 1, 1))),
+    flowSample({}, header(1, 70, FRAME), tlv(1002, u32(1, 1, 24, 25))),
+    tlv(2, u32(1, 1, 1), tlv(5, u32(1, 0, 1, 1, 1, 1, 1))),
   )
   for (let end = 0; end < whole.length; end++) {
     assert.throws(() => receive(whole.subarray(0, end)), FlowkitError, `cut at ${end}`)
@@ -224,8 +236,8 @@ test('3,000 damaged datagrams are decoded or refused as a whole', () => {
       tlv(1003, u32(1, 1, 2, 3, 4, 2, 2, 2, 5, 6, 1, 1, 7, 1, 0x00640001, 100)),
       tlv(1004, u32(106), opaque('alice'), u32(106), opaque('bob')), tlv(1006, u32(0, 1, 0x64141, 0)),
       tlv(1007, u32(1, 1, 1, 2)), tlv(1012, u32(2, 0x81000064, 0x81000065))),
-    tlv(2, u32(1, 1, 3), tlv(5, u32(1, 0, 1, 1, 1, 1, 1)), tlv(10, u32(1, 1, 1, 1, 1), u32(...new Array(10).fill(2))),
-      tlv(2001, u32(1, 2, 1, 3, 4))),
+    tlv(2, u32(1, 1, 3), tlv(5, u32(1, 0, 1, 1, 1, 1, 1)),
+      tlv(10, u32(1, 1, 1, 1, 1), u32(...new Array<number>(10).fill(2))), tlv(2001, u32(1, 2, 1, 3, 4))),
     tlv(5, u32(1, 0, 4, 256, 4, 5, 262, 1), header(1, 1600, FRAME)),
   )
   const batch = new FlowBatch(16)
