@@ -1,5 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { FlowkitError } from '../core/flow/errors.ts'
+import { ID } from '../core/flow/fields.ts'
+import type { Fault } from '../core/flow/stream.ts'
 import { parseKey, SUMS, topFlows, topOfArchive, type TopReport } from '../core/query/top.ts'
 import { runSql, runSqlOnFlows } from '../core/query/sql.ts'
 import { readInputs, type Input, type InputFault } from '../formats/locations.ts'
@@ -15,27 +17,40 @@ export const analyze: Command = defineCommand({
   name: 'analyze',
   summary: 'Report on flows: the largest talkers, or any SQL',
   args: [
-    { name: 'REPORT', description: 'top (default) or sql', choices: REPORTS },
+    { name: 'REPORT', description: 'What to report, top unless told', choices: REPORTS },
     { name: 'INPUT', description: 'A file, a folder, a glob or - (default: the archive)', repeated: true },
     { name: 'FILTER', description: 'As after -f, if it holds a space or an operator' },
   ],
   options: Type.Object({
     by: Type.Array(Type.String({ title: 'FIELD' }), {
-      default: 'src_addr', description: 'Group by these fields; addresses also by prefix, src_addr/24 or src_addr/24/64',
+      default: 'src_addr',
+      description: 'Group by these fields; addresses also by prefix, src_addr/24 or src_addr/24/64',
     }),
     sum: Type.Array(choice(SUMS, { title: 'SUM', description: '' }), {
-      default: 'bytes', description: 'What to add up, the first for the order: bytes, packets, flows',
+      default: 'bytes', description: 'What to add up; the first orders',
     }),
     n: Type.Integer({ minimum: 1, default: 10, description: 'Groups to print' }),
-    sql: Type.Optional(Type.String({ title: 'QUERY', description: 'A SELECT over the view flows; stands for the report sql' })),
+    sql: Type.Optional(Type.String({
+      title: 'QUERY',
+      description: 'A SELECT over the view flows, for the report sql (which need not be named)',
+    })),
     output: choice(REPORT_OUTPUTS, { short: 'o', title: 'NAME', default: 'table', description: 'Format' }),
     ...INPUT_OPTIONS,
   }),
   details: `Bytes and packets are multiplied by the sampling rate of their flow, where they are not yet.`,
   examples: [
-    { command: 'flowkit analyze top --by dst_port --sum packets --last 1h', does: 'the busiest ports of the last hour' },
-    { command: "flowkit analyze --by src_addr/24,dst_as -n 20 'proto udp'", does: 'networks and the AS they talk to' },
-    { command: "flowkit analyze --sql 'SELECT proto, count(*) FROM flows GROUP BY ALL'", does: 'a query of your own' },
+    {
+      command: 'flowkit analyze top --by dst_port --sum packets --last 1h',
+      does: 'The busiest ports of the last hour',
+    },
+    {
+      command: "flowkit analyze --by src_addr/24,dst_as -n 20 'proto udp'",
+      does: 'Networks and the AS they talk to, over UDP',
+    },
+    {
+      command: "flowkit analyze --sql 'SELECT proto, count(*) FROM flows GROUP BY ALL'",
+      does: 'A query of your own',
+    },
   ],
   async run(args, options, io) {
     const [first] = args
@@ -46,8 +61,9 @@ export const analyze: Command = defineCommand({
     }
     const request = await resolveRequest(rest, options, io)
     const faults = faultReporter(io)
+    const report = { by: options.by.map(parseKey), sums: options.sum, limit: options.n }
     const table = options.sql === undefined
-      ? await top(request, { by: options.by.map(parseKey), sums: options.sum, limit: options.n }, faults.report, io)
+      ? await top(request, report, faults.report, io)
       : await query(request, options.sql, faults.report, io)
     await io.write(renderReport(table, options.output))
     faults.finish()
@@ -55,24 +71,29 @@ export const analyze: Command = defineCommand({
   },
 })
 
-async function top(request: Request, report: TopReport, onFault: (fault: InputFault) => void, io: Io): Promise<ReportTable> {
-  const paths = parquetPaths(request.inputs)
+type OnFault = (fault: InputFault) => void
+
+async function top(request: Request, report: TopReport, onFault: OnFault, io: Io): Promise<ReportTable> {
+  const { inputs, ...window } = request
+  const paths = parquetPaths(inputs)
   const settings = { threads: io.threads }
   const result = paths
-    ? await topOfArchive(paths, report, { ...request, settings, onFault: (fault) => onFault({ ...fault, input: paths.join(', ') }) })
-    : await topFlows(readInputs(request.inputs, { ...request, fields: fieldsOf(report) }, onFault), report, settings)
-  io.talk.debug(`${result.groups} groups, ${result.totals.map((total, i) => `${total} ${report.sums[i]}`).join(', ')} in all`)
+    ? await topOfArchive(paths, report, { ...window, settings, onFault: faultOfOne(paths, onFault) })
+    : await topFlows(readInputs(inputs, { ...window, fields: fieldsOf(report) }, onFault), report, settings)
+  const totals = result.totals.map((total, i) => `${total} ${report.sums[i]}`)
+  io.talk.debug(`${result.groups} groups, ${totals.join(', ')} in all`)
   if (result.scaled) io.talk.info('bytes and packets are scaled by the sampling rate')
   return { columns: result.columns.map((column) => column.name), rows: result.rows }
 }
 
-async function query(request: Request, sql: string, onFault: (fault: InputFault) => void, io: Io): Promise<ReportTable> {
+async function query(request: Request, sql: string, onFault: OnFault, io: Io): Promise<ReportTable> {
   if (request.filter || request.since !== undefined || request.until !== undefined) {
     throw new FlowkitError('ERR_OPTION', 'Cannot filter beside --sql: say it in the WHERE of the query')
   }
   const paths = parquetPaths(request.inputs)
-  const name = paths?.join(', ') ?? 'input'
-  const options = { settings: { threads: io.threads }, signal: io.signal, onFault: (fault: Omit<InputFault, 'input'>) => onFault({ ...fault, input: name }) }
+  const options = {
+    settings: { threads: io.threads }, signal: io.signal, onFault: faultOfOne(paths ?? ['input'], onFault),
+  }
   const result = paths
     ? await runSql(paths, sql, options)
     : await runSqlOnFlows(readInputs(request.inputs, {}, onFault), sql, options)
@@ -89,7 +110,13 @@ function parquetPaths(inputs: readonly Input[]): string[] | undefined {
   return inputs.every(({ format }) => format.open) ? inputs.map(({ name }) => name) : undefined
 }
 
+/** Takes the faults of inputs that are read as one. */
+function faultOfOne(paths: readonly string[], onFault: OnFault): (fault: Fault) => void {
+  return (fault) => onFault({ ...fault, input: paths.join(', ') })
+}
+
+/** The fields that a report looks at. */
 function fieldsOf({ by }: TopReport): number[] {
-  const names = ['bytes', 'packets', 'flows', 'sampling_rate', 'sampling_applied'].map((name) => parseKey(name).field.id)
-  return [...new Set([...by.map(({ field }) => field.id), ...names])]
+  const counted = [ID.bytes, ID.packets, ID.flows, ID.samplingRate, ID.samplingApplied]
+  return [...new Set([...by.map(({ field }) => field.id), ...counted])]
 }

@@ -2,16 +2,20 @@ import { Type } from '@sinclair/typebox'
 import { defaultArchive } from '../core/archive/places.ts'
 import { openArchiveWriter, type ArchiveWriter } from '../core/archive/writer.ts'
 import { startCollector, type Collector } from '../core/collector/collector.ts'
-import { ledgerOf, type LedgerRow } from '../core/collector/ledger.ts'
+import { ledgerOf } from '../core/collector/ledger.ts'
 import { compileFilter, parseFilter } from '../core/filter/filter.ts'
 import type { FlowBatch } from '../core/flow/batch.ts'
 import { formatEndpoint, parseEndpoint } from '../core/net/udp.ts'
 import { defineCommand, duration, size, type Command } from './command.ts'
-import { explain } from './errors.ts'
+import { explain, UsageError } from './errors.ts'
 import type { Io } from './io.ts'
 
 /** Where NetFlow, IPFIX and sFlow exporters send to by custom. */
 const DEFAULT_PORTS = ['2055', '4739', '6343']
+
+/** How often files may begin, in ms. */
+const MIN_ROTATE = 1000
+const MAX_ROTATE = 86_400_000
 
 /** `flowkit collect`: export datagrams into the archive, until a signal ends it. */
 export const collect: Command = defineCommand({
@@ -22,48 +26,71 @@ export const collect: Command = defineCommand({
     listen: Type.Optional(Type.Array(Type.String({ title: '[ADDR:]PORT' }), {
       description: `Where to listen (default: ${DEFAULT_PORTS.join(', ')} on all addresses)`,
     })),
-    to: Type.Optional(Type.String({ title: 'FOLDER', description: 'The archive (default: $FLOWKIT_ARCHIVE, or the default place)' })),
-    rotate: duration({ default: '1m', description: 'Begin a new archive file this often' }),
-    filter: Type.Optional(Type.String({ short: 'f', title: 'EXPR', description: 'Keep only flows that match' })),
-    receiveBuffer: size({ default: '32Mi', description: 'Memory the kernel is asked to keep for each socket' }),
+    to: Type.Optional(Type.String({
+      title: 'FOLDER',
+      description: 'The archive (default: $FLOWKIT_ARCHIVE, else for root /var/lib/flowkit, '
+        + 'else ~/.local/share/flowkit)',
+    })),
+    rotate: duration({ default: '1m', description: 'Begin new archive files this often, 1s to 1d' }),
+    filter: Type.Optional(Type.String({
+      short: 'f', title: 'EXPR', description: 'Keep only flows that match',
+    })),
+    receiveBuffer: size({
+      default: '64Mi', description: 'Memory that the kernel is asked to keep for each socket',
+    }),
   }),
-  details: `Signals: SIGTERM and SIGINT end it with everything written; SIGUSR1 begins a new file; SIGUSR2 prints the
-ledger, a line for each exporter. The protocol is told from each datagram, on every port.`,
+  details: 'The protocol is told from each datagram, on every port.\n'
+    + 'SIGTERM and SIGINT end it with everything written; SIGHUP and SIGUSR1 begin new files; SIGUSR2 prints '
+    + 'the ledger, a line for each exporter.',
   examples: [
-    { command: 'flowkit collect', does: 'everything that comes, into the default archive' },
-    { command: 'flowkit collect --listen 127.0.0.1:2055 --to /srv/flows --rotate 5m', does: 'one socket, five-minute files' },
+    { command: 'flowkit collect', does: 'Everything that comes, into the default archive' },
+    {
+      command: 'flowkit collect --listen 127.0.0.1:2055 --to /srv/flows --rotate 5m',
+      does: 'One socket, and new files every five minutes',
+    },
   ],
   async run(_args, options, io) {
+    const { rotate: every, receiveBuffer } = options
+    if (every < MIN_ROTATE || every > MAX_ROTATE) {
+      throw new UsageError(`Cannot use option --rotate: expected 1s to 1d, found ${every / 1000}s`)
+    }
     const endpoints = (options.listen ?? DEFAULT_PORTS).map(parseEndpoint)
     const filter = options.filter === undefined ? undefined : batchFilter(options.filter)
     const place = options.to ?? defaultArchive(io.env)
+    let collector: Collector // the writer asks for its ledger only once it runs
     const writer = await openArchiveWriter(place, { ledger: () => ledgerOf(collector.decoder.exporters) })
     const faults = faultLog(io)
-    let collector: Collector
     try {
       collector = await startCollector({
-        listen: endpoints, receiveBuffer: options.receiveBuffer, writer, ...filter && { filter },
+        listen: endpoints, receiveBuffer, writer, ...filter && { filter },
         onFault: (error, exporter) => faults.say(exporter, error.message),
-        onWriteError: (error) => io.talk.error(`${explain(error, '').message}; the flows of this file are lost and counted`),
+        onWriteError: (error) => {
+          io.talk.error(`${explain(error, '').message}; the flows of this file are lost and counted`)
+        },
       })
     } catch (error) {
       await writer.abort()
       throw error
     }
-    const names = collector.listeners.map((listener) => formatEndpoint(listener.endpoint)).join(', ')
-    io.talk.info(`collecting on ${names} into ${place}`)
-    const smallest = Math.min(...collector.listeners.map((listener) => listener.receiveBuffer))
-    if (smallest < options.receiveBuffer) io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
-    await untilAborted(io, options.rotate, {
+    const ended = untilAborted(io, every, {
       rotate: () => void rotate(collector, writer, io),
       report: () => io.talk.info(`ledger\n${ledgerText(collector)}`),
     })
+    const { listeners } = collector
+    const smallest = Math.min(...listeners.map((listener) => listener.receiveBuffer))
+    if (smallest < receiveBuffer) {
+      io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
+    }
+    // said last: from here on datagrams and signals count
+    const names = listeners.map((listener) => formatEndpoint(listener.endpoint))
+    io.talk.info(`collecting on ${names.join(', ')} into ${place}`)
+    await ended
     await collector.stop()
     await writer.close()
     faults.finish()
     const { datagrams, records, written, filtered, lost, refused } = collector.counters
-    io.talk.info(`${datagrams} datagrams received, ${records} flows decoded, ${filtered} filtered, ${written} written, ` +
-      `${lost} lost, ${refused} datagrams refused`)
+    io.talk.info(`${datagrams} datagrams received, ${records} flows decoded, ${filtered} filtered, `
+      + `${written} written, ${lost} lost, ${refused} datagrams refused`)
     return lost + refused > 0 ? 3 : 0
   },
 })
@@ -78,8 +105,9 @@ async function rotate(collector: Collector, writer: ArchiveWriter, io: Io): Prom
   }
 }
 
-/** Wait for the end signal; rotate on time and on SIGUSR1, report on SIGUSR2. */
+/** Wait for the end; rotate on time and on SIGHUP and SIGUSR1, report on SIGUSR2. */
 function untilAborted(io: Io, every: number, actions: { rotate(): void, report(): void }): Promise<void> {
+  if (io.signal.aborted) return Promise.resolve()
   return new Promise((resolve) => {
     // files begin on the wall clock's multiples of the interval
     let timer = setTimeout(tick, every - Date.now() % every)
@@ -87,10 +115,12 @@ function untilAborted(io: Io, every: number, actions: { rotate(): void, report()
       actions.rotate()
       timer = setTimeout(tick, every - Date.now() % every)
     }
+    process.on('SIGHUP', actions.rotate)
     process.on('SIGUSR1', actions.rotate)
     process.on('SIGUSR2', actions.report)
     io.signal.addEventListener('abort', () => {
       clearTimeout(timer)
+      process.off('SIGHUP', actions.rotate)
       process.off('SIGUSR1', actions.rotate)
       process.off('SIGUSR2', actions.report)
       resolve()
@@ -98,6 +128,7 @@ function untilAborted(io: Io, every: number, actions: { rotate(): void, report()
   })
 }
 
+/** Drops from a batch the flows that do not match. @returns what does so and tells how many they were */
 function batchFilter(text: string): (batch: FlowBatch) => number {
   const select = compileFilter(parseFilter(text))
   let selected = new Uint8Array(0)
@@ -109,7 +140,7 @@ function batchFilter(text: string): (batch: FlowBatch) => number {
   }
 }
 
-/** Says each fault once for each exporter, up to a number of exporters; the rest is in the ledger. */
+/** Says each kind of fault once for each exporter, a hundred in all, and counts the rest. */
 function faultLog(io: Io): { say(exporter: string, reason: string): void, finish(): void } {
   const said = new Set<string>()
   const most = 100
@@ -129,11 +160,11 @@ function faultLog(io: Io): { say(exporter: string, reason: string): void, finish
   }
 }
 
-function ledgerText(collector: Collector): string {
-  const rows = ledgerOf(collector.decoder.exporters)
-  const total = collector.counters
-  return [
-    ...rows.map((row) => `  ${row.exporter}: ${(Object.keys(row) as (keyof LedgerRow)[]).slice(1).map((key) => `${key}=${row[key]}`).join(' ')}`),
-    `  all: ${Object.entries(total).map(([key, value]) => `${key}=${value}`).join(' ')}`,
-  ].join('\n')
+function ledgerText({ decoder, counters }: Collector): string {
+  const rows = ledgerOf(decoder.exporters).map(({ exporter, ...row }) => `  ${exporter}: ${pairs(row)}`)
+  return [...rows, `  all: ${pairs(counters)}`].join('\n')
+}
+
+function pairs(values: object): string {
+  return Object.entries(values).map(([key, value]) => `${key}=${value}`).join(' ')
 }

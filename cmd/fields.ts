@@ -10,7 +10,7 @@ export const fields: Command = defineCommand({
   options: Type.Object({
     markdown: Type.Boolean({ default: false, description: 'As a Markdown table' }),
   }),
-  examples: [{ command: 'flowkit fields | grep -i vlan', does: 'the fields about VLANs' }],
+  examples: [{ command: 'flowkit fields | grep -i vlan', does: 'The fields about VLANs' }],
   async run(_args, { markdown }, io) {
     await io.write(fieldTable({ markdown }))
   },

@@ -2,6 +2,9 @@ import { Type } from '@sinclair/typebox'
 import { FORMATS } from '../formats/index.ts'
 import type { FlowFormat } from '../formats/format.ts'
 import { defineCommand, type Command } from './command.ts'
+import { renderReport } from './report.ts'
+
+const COLUMNS = ['NAME', 'READS', 'WRITES', 'TOLD BY', 'EXTENSIONS', 'WHAT IT IS']
 
 /** `flowkit formats`: what can be read and written. */
 export const formats: Command = defineCommand({
@@ -9,18 +12,16 @@ export const formats: Command = defineCommand({
   summary: 'List the formats that flowkit reads and writes',
   args: [],
   options: Type.Object({}),
-  examples: [{ command: 'flowkit formats', does: 'the list' }],
+  examples: [{ command: 'flowkit formats', does: 'The list' }],
   async run(_args, _options, io) {
-    const rows = [['NAME', 'READS', 'WRITES', 'TOLD BY', 'EXTENSIONS', 'WHAT IT IS'], ...FORMATS.map(rowOf)]
-    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)))
-    await io.write(rows.map((row) => `${row.map((cell, i) => cell.padEnd(widths[i])).join('  ').trimEnd()}\n`).join(''))
+    await io.write(renderReport({ columns: COLUMNS, rows: FORMATS.map(rowOf) }, 'table'))
   },
 })
 
 function rowOf(format: FlowFormat): string[] {
   const { name, summary, extensions, probe, decoder, encoder, open, create } = format
   return [
-    name, decoder || open ? 'yes' : '-', encoder || create ? 'yes' : '-', probe ? 'content' : open ? 'folder' : '-',
-    extensions.join(' ') || '-', summary,
+    name, decoder || open ? 'yes' : '-', encoder || create ? 'yes' : '-',
+    probe ? 'content' : open ? 'folder' : '-', extensions.join(' ') || '-', summary,
   ]
 }

@@ -18,10 +18,15 @@ export const INPUT_OPTIONS: {
   readonly filter: TOptional<TString>
   readonly filterFile: TOptional<TString>
 } = {
-  fromFormat: Type.Optional(Type.String({ description: 'Format of the inputs, instead of telling it from their first bytes' })),
-  since: Type.Optional(time({ description: 'Only flows that end at this time or later' })),
-  until: Type.Optional(time({ description: 'Only flows that begin before this time' })),
-  last: Type.Optional(duration({ description: 'Only flows of this last while; stands for --since' })),
+  fromFormat: Type.Optional(Type.String({
+    description: 'Format of the inputs, instead of telling it from their first bytes',
+  })),
+  since: Type.Optional(time({
+    description: 'Only flows that end then or later: 2026-11-21T13:00:00Z, "2026-11-21 13:00" (local), '
+      + '-1h or now',
+  })),
+  until: Type.Optional(time({ description: 'Only flows that begin before then' })),
+  last: Type.Optional(duration({ description: 'As --since so long ago: 500ms, 30s, 5m, 1h or 7d' })),
   filter: Type.Optional(Type.String({ short: 'f', title: 'EXPR', description: 'Only flows that match' })),
   filterFile: Type.Optional(Type.String({ title: 'FILE', description: 'Take the filter from a file' })),
 }
@@ -47,48 +52,72 @@ export interface Request {
 /**
  * Tell inputs and filter apart, and open what is to be read: the default archive if nothing is named.
  *
- * As nfdump takes it, a last word that is no path, URL or glob and holds a space or an operator is the filter.
+ * As nfdump takes it, a last word that is no path, URL or glob and holds a space or an operator is the
+ * filter.
  *
  * @throws FlowkitError or a system error about the first thing that cannot be used
  */
-export async function resolveRequest(args: readonly string[], options: InputOptions, io: Io): Promise<Request> {
-  let words = [...args]
-  let text = options.filter
-  const last = words.at(-1)
-  if (last !== undefined && isFilter(last)) {
-    if (text !== undefined) throw new FlowkitError('ERR_OPTION', `Cannot use two filters: "${text}" and "${last}"`)
-    text = last
-    words = words.slice(0, -1)
+export async function resolveRequest(
+  args: readonly string[], options: InputOptions, io: Io,
+): Promise<Request> {
+  const { until, last } = options
+  if (last !== undefined && options.since !== undefined) {
+    throw new FlowkitError('ERR_OPTION', 'Cannot use --last beside --since')
   }
-  if (options.filterFile !== undefined) {
-    if (text !== undefined) throw new FlowkitError('ERR_OPTION', 'Cannot use --filter-file beside another filter')
-    text = await readFile(options.filterFile, 'utf8')
-  }
+  const since = last === undefined ? options.since : (Date.now() - last) * 1000
+  const { words, text } = await splitFilter(args, options)
   const filter = text === undefined ? undefined : parseFilter(text)
-  if (last !== undefined && words.length > 0 && isBareWord(last)) {
-    throw new FlowkitError('ERR_INPUT', `Cannot open "${last}": no such file (a one-word filter goes after -f)`)
-  }
   if (words.length === 0) {
     const place = await findArchive(io.env)
     io.talk.debug(`reading the archive ${place}`)
-    words = [place]
+    words.push(place)
   }
-  const since = options.last === undefined ? options.since : Date.now() * 1000 - options.last * 1000
   return {
     inputs: await findInputs(words, options.fromFormat, io.stdin),
     ...since !== undefined && { since },
-    ...options.until !== undefined && { until: options.until },
+    ...until !== undefined && { until },
     ...filter && { filter },
   }
 }
 
-/** Say what could not be read: a line each, and in one the rest of many. */
-export function faultReporter(io: Io): { count: number, report(fault: InputFault): void, finish(): void } {
+/** The words that are inputs, and the text of the filter. */
+async function splitFilter(
+  args: readonly string[], { filter, filterFile }: InputOptions,
+): Promise<{ words: string[], text?: string }> {
+  const words = [...args]
+  const texts = filter === undefined ? [] : [filter]
+  const last = words.at(-1)
+  if (last !== undefined && isFilter(last)) texts.push(...words.splice(-1))
+  else if (last !== undefined && isBareWord(last)) {
+    throw new FlowkitError('ERR_INPUT', `Cannot open "${last}": a one-word filter goes after -f`)
+  }
+  if (texts.length > 1) {
+    throw new FlowkitError('ERR_OPTION', `Cannot use two filters: "${texts[0]}" and "${texts[1]}"`)
+  }
+  if (filterFile === undefined) return texts.length === 0 ? { words } : { words, text: texts[0] }
+  if (texts.length > 0) {
+    throw new FlowkitError('ERR_OPTION', 'Cannot use --filter-file beside another filter')
+  }
+  return { words, text: await readFile(filterFile, 'utf8') }
+}
+
+/** Says on stderr what could not be read. */
+export interface FaultReporter {
+  /** Faults so far. */
+  readonly count: number
+  report(fault: InputFault): void
+  /** Say how many were not shown. */
+  finish(): void
+}
+
+/** Say faults in a line each, and in one the rest of many. */
+export function faultReporter(io: Io): FaultReporter {
   const shown = 20
   const state = {
     count: 0,
     report({ input, offset, reason }: InputFault) {
-      if (state.count++ < shown) io.talk.warn(`${input}${offset === undefined ? '' : `, byte ${offset}`}: ${reason}`)
+      const place = offset === undefined ? input : `${input}, byte ${offset}`
+      if (state.count++ < shown) io.talk.warn(`${place}: ${reason}`)
     },
     finish() {
       if (state.count > shown) io.talk.warn(`${state.count - shown} more faults like these`)
@@ -100,7 +129,7 @@ export function faultReporter(io: Io): { count: number, report(fault: InputFault
 /**
  * The field a user names.
  *
- * @throws FlowkitError ERR_OPTION
+ * @throws FlowkitError ERR_OPTION if there is none
  */
 export function fieldNamed(name: string): Field {
   const field = findField(name)
@@ -109,7 +138,9 @@ export function fieldNamed(name: string): Field {
 }
 
 function isFilter(word: string): boolean {
-  return /[\s=<>!()]/.test(word) && !existsSync(word) && !/^\w+:\/\//.test(word) && !/[*?[{]/.test(word.split(/\s/)[0])
+  const isUrl = /^\w+:\/\//.test(word)
+  const isGlob = /^\S*[*?[{]/.test(word) // 'port in [80 443]' has its bracket behind a space
+  return /[\s=<>!&|()]/.test(word) && !isUrl && !isGlob && !existsSync(word)
 }
 
 function isBareWord(word: string): boolean {

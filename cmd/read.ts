@@ -1,23 +1,24 @@
 import { Type } from '@sinclair/typebox'
+import type { Sort } from '../core/duck/read.ts'
 import { filterFields } from '../core/filter/filter.ts'
-import { FlowBatch } from '../core/flow/batch.ts'
+import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../core/flow/fields.ts'
 import { NAME_SETS, type NameSet } from '../core/flow/labels.ts'
 import { CORE_FIELDS } from '../core/flow/sql.ts'
-import type { FlowReader } from '../core/flow/stream.ts'
+import type { Fault, FlowReader } from '../core/flow/stream.ts'
 import { formatTime } from '../core/flow/time.ts'
 import { addToSummary, newSummary, type Summary } from '../core/query/summary.ts'
-import type { WriteRequest } from '../formats/format.ts'
+import type { ReadRequest, WriteRequest } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
-import { findFormat, readInputs } from '../formats/locations.ts'
+import { findFormat, readInputs, type Input, type InputFault } from '../formats/locations.ts'
 import { choice, defineCommand, type Command } from './command.ts'
 import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveRequest, type Request } from './inputs.ts'
 import type { Io } from './io.ts'
 
 const OUTPUTS = FORMATS.filter((format) => format.encoder).map((format) => format.name)
 
-/** Fields that a time window and an ordering by shape look at. */
+/** Fields that a time window looks at. */
 const WINDOW_FIELDS = [ID.flowStart, ID.flowEnd, ID.eventTime, ID.received]
 
 /** `flowkit read`: any flow input to text on stdout. */
@@ -31,25 +32,42 @@ export const read: Command = defineCommand({
   options: Type.Object({
     output: Type.Optional(Type.String({
       short: 'o', title: 'NAME', examples: OUTPUTS,
-      description: 'Format (default: table on a terminal, json elsewhere)',
+      description: 'Format, by default table on a terminal and json elsewhere',
     })),
     fields: Type.Optional(Type.Array(Type.String({ title: 'FIELD' }), {
-      description: 'Fields to print: names, core, or all with elements that have no column (json default: all that are present)',
+      description: 'Fields to print: names, core, or all, with elements that have no column '
+        + '(json default: all that are present)',
     })),
     n: Type.Optional(Type.Integer({ minimum: 0, description: 'Print at most this many flows' })),
-    sort: Type.Optional(Type.String({ title: 'FIELD', description: 'Order by a field: counters from the largest, all else from the smallest; :asc or :desc behind it turns that' })),
-    names: choice(NAME_SETS, { default: 'flowkit', description: "Whose names the fields have" }),
-    scale: Type.Boolean({ default: false, description: 'Multiply counters by the sampling rate where they are not yet' }),
-    utc: Type.Boolean({ default: false, description: 'Print times of text formats in UTC instead of the local zone' }),
-    6: Type.Boolean({ default: false, description: 'Print IPv6 addresses in full in line' }),
-    summary: Type.Boolean({ default: false, description: 'Print counts, the time window and the exporters instead of flows' }),
-    schema: Type.Boolean({ default: false, description: 'Print the JSON Schema of what json prints, and stop' }),
+    sort: Type.Optional(Type.String({
+      title: 'FIELD[:asc|:desc]',
+      description: 'Order by a field; unless told, counters from the largest and all else from the smallest',
+    })),
+    names: choice(NAME_SETS, { default: 'flowkit', description: 'Whose names the fields have' }),
+    scale: Type.Boolean({
+      default: false, description: 'Multiply counters by the sampling rate where they are not yet',
+    }),
+    utc: Type.Boolean({
+      default: false, description: 'Print times of text formats in UTC instead of the local zone',
+    }),
+    fullIpv6: Type.Boolean({
+      short: '6', default: false, description: 'Print IPv6 addresses in full in the format line',
+    }),
+    summary: Type.Boolean({
+      default: false, description: 'Print counts, the time window and the exporters instead of flows',
+    }),
+    schema: Type.Boolean({
+      default: false, description: 'Print the JSON Schema of what json prints, and stop',
+    }),
     ...INPUT_OPTIONS,
   }),
   examples: [
-    { command: 'flowkit read | jq .src_addr', does: 'the archive as one JSON object a line' },
-    { command: "flowkit read x.pcap 'proto tcp and dst port 443' -o csv", does: 'NetFlow in a capture, filtered, as CSV' },
-    { command: 'flowkit read --last 1h --sort bytes -n 10', does: 'the largest flows of the last hour' },
+    { command: 'flowkit read | jq .src_addr', does: 'The archive as one JSON object a line' },
+    {
+      command: "flowkit read x.pcap 'proto tcp and dst port 443' -o csv",
+      does: 'NetFlow in a capture, filtered, as CSV',
+    },
+    { command: 'flowkit read --last 1h --sort bytes -n 10', does: 'The largest flows of the last hour' },
   ],
   async run(args, options, io) {
     if (options.schema) {
@@ -61,10 +79,14 @@ export const read: Command = defineCommand({
     const faults = faultReporter(io)
     const chosen = options.fields && chooseFields(options.fields)
     const sort = options.sort === undefined ? undefined : sortOrder(options.sort)
-    const reader = readInputs(request.inputs, { ...request, ...wanted(chosen, sort?.field, request, options) }, faults.report)
+    const { inputs, ...window } = request
+    const asked = { ...window, ...wanted(chosen, sort?.field, request, options) }
+    const reader = sort && !options.summary
+      ? sortedFlows(inputs, asked, sort, options.n, faults.report)
+      : readInputs(inputs, asked, faults.report)
     const count = options.summary
       ? await printSummary(reader, options.output, io)
-      : await print(await ordered(reader, sort, options.n), request, chosen, options, io)
+      : await print(reader, chosen, options, io)
     faults.finish()
     if (faults.count === 0) return 0
     return count === 0 ? 1 : 3
@@ -77,16 +99,20 @@ interface PrintOptions {
   readonly names: NameSet
   readonly scale: boolean
   readonly utc: boolean
-  readonly 6: boolean
+  readonly fullIpv6: boolean
 }
 
 /** Print flows until the input, `-n` or the reader of stdout ends. @returns how many */
-async function print(reader: FlowReader, _request: Request, chosen: Chosen | undefined, options: PrintOptions, io: Io): Promise<number> {
+async function print(
+  reader: FlowReader, chosen: Chosen | undefined, options: PrintOptions, io: Io,
+): Promise<number> {
   const name = options.output ?? (io.stdout.isTTY ? 'table' : 'json')
   const format = findFormat(name)
-  if (!format.encoder) throw new FlowkitError('ERR_OPTION', `Cannot print format ${name}: choose one of ${OUTPUTS.join(', ')}`)
+  if (!format.encoder) {
+    throw new FlowkitError('ERR_OPTION', `Cannot print format ${name}: choose one of ${OUTPUTS.join(', ')}`)
+  }
   const writing: WriteRequest = {
-    names: options.names, utc: options.utc, ipv6Full: options[6],
+    names: options.names, utc: options.utc, ipv6Full: options.fullIpv6,
     ...chosen && { fields: chosen.ids, extras: chosen.extras },
   }
   const encoder = format.encoder(writing)
@@ -95,7 +121,7 @@ async function print(reader: FlowReader, _request: Request, chosen: Chosen | und
   if (limit > 0) {
     for await (const batch of reader) {
       io.signal.throwIfAborted()
-      if (count + batch.length > limit) batch.length = limit - count
+      batch.length = Math.min(batch.length, limit - count)
       if (options.scale) scaleCounters(batch)
       count += batch.length
       await io.write(encoder.encode(batch))
@@ -106,6 +132,7 @@ async function print(reader: FlowReader, _request: Request, chosen: Chosen | und
   return count
 }
 
+/** What `--fields` names. */
 interface Chosen {
   readonly ids: number[]
   readonly extras: boolean
@@ -119,7 +146,8 @@ function chooseFields(names: readonly string[]): Chosen {
 
 /** What readers need to deliver: what is printed, filtered, ordered and scaled by. */
 function wanted(
-  chosen: Chosen | undefined, sortField: Field | undefined, request: Request, { summary, scale }: { summary: boolean, scale: boolean },
+  chosen: Chosen | undefined, sortField: Field | undefined, request: Request,
+  { summary, scale }: { readonly summary: boolean, readonly scale: boolean },
 ): { fields?: number[], extras?: boolean } {
   const shown = summary
     ? [ID.bytes, ID.packets, ID.flows, ID.exporterAddr, ID.type, ...WINDOW_FIELDS]
@@ -134,12 +162,7 @@ function wanted(
   return { fields: [...fields], extras: chosen?.extras ?? false }
 }
 
-interface SortOrder {
-  readonly field: Field
-  readonly descending: boolean
-}
-
-function sortOrder(text: string): SortOrder {
+function sortOrder(text: string): Sort {
   const [name, direction = ''] = text.split(':')
   const field = fieldNamed(name)
   if (!['', 'asc', 'desc'].includes(direction)) {
@@ -148,10 +171,34 @@ function sortOrder(text: string): SortOrder {
   return { field, descending: direction === '' ? field.type === 'count' : direction === 'desc' }
 }
 
-async function ordered(reader: FlowReader, sort: SortOrder | undefined, limit: number | undefined): Promise<FlowReader> {
-  if (!sort) return reader
+/**
+ * The flows of `inputs` in order, the first `limit` of them.
+ *
+ * A single archive or Parquet file is sorted where it lies; all else goes through the temporary folder.
+ */
+async function* sortedFlows(
+  inputs: readonly Input[], asked: Omit<ReadRequest, 'onFault'>, sort: Sort, limit: number | undefined,
+  onFault: (fault: InputFault) => void,
+): FlowReader {
+  const most = limit === undefined ? {} : { limit }
+  const [only] = inputs
+  if (inputs.length === 1 && only.format.open) {
+    const faults: InputFault[] = []
+    let damaged = false
+    try {
+      const report = (fault: Fault) => faults.push({ ...fault, input: only.name })
+      yield* only.open({ ...asked, ...most, sort, onFault: report })
+    } catch (error) {
+      // where a file turns out damaged nothing is sorted; to go through it in its order gives the good flows
+      if (!(error instanceof FlowkitError)) throw error
+      damaged = true
+    } finally {
+      if (!damaged) faults.forEach(onFault)
+    }
+    if (!damaged) return
+  }
   const { sortFlows } = await import('../core/duck/sort.ts')
-  return sortFlows(reader, sort.field, { descending: sort.descending, ...limit !== undefined && { limit } })
+  yield* sortFlows(readInputs(inputs, asked, onFault), sort.field, { descending: sort.descending, ...most })
 }
 
 const SCALED = [ID.bytes, ID.packets, ID.outBytes, ID.outPackets, ID.revBytes, ID.revPackets]
@@ -164,7 +211,8 @@ function scaleCounters(batch: FlowBatch): void {
     if (!batch.has(id)) continue
     const column = batch.column(id) as Float64Array
     for (let row = 0; row < length; row++) {
-      if (rates[shape[row]] && !(applied[shape[row]] && samplingApplied[row])) column[row] *= samplingRate[row]
+      const isScaled = applied[shape[row]] && samplingApplied[row]
+      if (rates[shape[row]] && !isScaled) column[row] *= samplingRate[row]
     }
   }
 }
@@ -181,7 +229,19 @@ async function printSummary(reader: FlowReader, output: string | undefined, io: 
   return summary.records
 }
 
-function summaryObject(summary: Summary): Record<string, unknown> {
+/** A summary as it is printed in JSON. */
+interface SummaryObject {
+  readonly records: number
+  readonly flows: number
+  readonly bytes: number
+  readonly packets: number
+  readonly first_seen?: string
+  readonly last_seen?: string
+  readonly types: Readonly<Record<string, number>>
+  readonly exporters: Readonly<Record<string, number>>
+}
+
+function summaryObject(summary: Summary): SummaryObject {
   const { records, flows, bytes, packets, firstSeen, lastSeen, exporters, types } = summary
   return {
     records, flows, bytes, packets,
@@ -193,10 +253,11 @@ function summaryObject(summary: Summary): Record<string, unknown> {
 
 function summaryText(summary: Summary): string {
   const { types, exporters, ...rest } = summaryObject(summary)
-  const lines = Object.entries(rest).map(([key, value]) => `${key.replace('_', ' ').padEnd(12)}${String(value)}`)
-  for (const [title, counts] of [['types', types], ['exporters', exporters]] as const) {
-    const entries = Object.entries(counts as Record<string, number>).sort((a, b) => b[1] - a[1])
-    if (entries.length > 0) lines.push(title, ...entries.map(([name, count]) => `  ${name.padEnd(40)}${count}`))
+  const lines = Object.entries(rest).map(([key, value]) => `${key.replace('_', ' ').padEnd(12)}${value}`)
+  for (const [title, counts] of Object.entries({ types, exporters })) {
+    const entries = Object.entries(counts).sort((a, b) => b[1] - a[1])
+    if (entries.length === 0) continue
+    lines.push(title, ...entries.map(([name, count]) => `  ${name.padEnd(40)}${count}`))
   }
   return `${lines.join('\n')}\n`
 }

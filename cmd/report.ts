@@ -16,23 +16,33 @@ export const REPORT_OUTPUTS = ['table', 'json', 'csv', 'markdown'] as const
 export function renderReport(table: ReportTable, output: (typeof REPORT_OUTPUTS)[number]): string {
   switch (output) {
     case 'table': return renderTable(table)
-    case 'json': return table.rows.map((row) => `{${table.columns.map((name, i) => `${JSON.stringify(name)}:${jsonOf(row[i])}`).join()}}\n`).join('')
-    case 'csv': return [table.columns, ...table.rows].map((row) => `${row.map(csvOf).join()}\n`).join('')
-    case 'markdown': return [table.columns, table.columns.map(() => '---'), ...table.rows]
-      .map((row) => `| ${row.map((value) => textOf(value).replaceAll('|', '\\|')).join(' | ')} |\n`).join('')
+    case 'json': return renderJson(table)
+    case 'csv': return linesOf([table.columns, ...table.rows], (row) => row.map(csvOf).join())
+    case 'markdown': return linesOf([table.columns, table.columns.map(() => '---'), ...table.rows],
+      (row) => `| ${row.map((value) => textOf(value).replaceAll('|', '\\|')).join(' | ')} |`)
   }
 }
 
-function renderTable({ columns, rows }: ReportTable): string {
-  const cells = [columns.map(String), ...rows.map((row) => row.map(textOf))]
-  const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i].length)))
-  const numeric = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] !== 'string'))
-  const line = (row: readonly string[]) => row.map((cell, i) => numeric[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))
-  return cells.map((row) => `${line(row).join('  ').trimEnd()}\n`).join('')
+function linesOf<Row>(rows: readonly Row[], text: (row: Row) => string): string {
+  return rows.map((row) => `${text(row)}\n`).join('')
 }
 
+function renderJson({ columns, rows }: ReportTable): string {
+  const keys = columns.map((name) => `${JSON.stringify(name)}:`)
+  return linesOf(rows, (row) => `{${keys.map((key, i) => key + jsonOf(row[i])).join()}}`)
+}
+
+function renderTable({ columns, rows }: ReportTable): string {
+  const cells = [columns.map(textOf), ...rows.map((row) => row.map(textOf))]
+  const widths = columns.map((_, i) => Math.max(...cells.map((row) => row[i].length)))
+  const numeric = columns.map((_, i) => rows.length > 0 && rows.every((row) => typeof row[i] !== 'string'))
+  const pad = (cell: string, i: number) => numeric[i] ? cell.padStart(widths[i]) : cell.padEnd(widths[i])
+  return linesOf(cells, (row) => row.map(pad).join('  ').trimEnd())
+}
+
+/** A value in one line; control characters, which a terminal would obey, are `?`. */
 function textOf(value: ReportValue): string {
-  return value === null ? '-' : String(value)
+  return value === null ? '-' : String(value).replaceAll(/\p{Cc}/gu, '?')
 }
 
 function jsonOf(value: ReportValue): string {

@@ -1,3 +1,4 @@
+import type { Sort } from '../core/duck/read.ts'
 import type { Filter } from '../core/filter/filter.ts'
 import type { NameSet } from '../core/flow/labels.ts'
 import type { Fault, FlowDecoder, FlowEncoder, FlowReader, FlowWriter } from '../core/flow/stream.ts'
@@ -12,6 +13,9 @@ export interface ReadRequest {
   readonly since?: number
   readonly until?: number
   readonly filter?: Filter
+  /** The order wanted, and how many of the first flows; only for what `FlowFormat.open` opens. */
+  readonly sort?: Sort
+  readonly limit?: number
   /** Told of each thing that could not be read. */
   onFault(fault: Fault): void
 }

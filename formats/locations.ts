@@ -11,6 +11,8 @@ import { FORMATS } from './index.ts'
 
 /** Bytes of a file that formats are told by. */
 const HEAD_SIZE = 4096
+/** Bytes of a file that are read at a time. */
+const CHUNK_SIZE = 1 << 20
 /** Least score that is taken for an answer. */
 const MIN_SCORE = 50
 
@@ -29,18 +31,20 @@ export interface InputFault extends Fault {
 }
 
 /**
- * The inputs that words of the command line name: files, folders (an archive, or every flow file below in name
- * order), globs, `-` for standard input.
+ * The inputs that words of the command line name: files, folders (an archive, or every flow file below it in
+ * name order), globs, `-` for standard input.
  *
  * @param formatName the format to take them for, instead of looking at their first bytes
  * @throws FlowkitError or a system error when one cannot be opened or its format cannot be told
  */
-export async function findInputs(words: readonly string[], formatName: string | undefined, stdin: AsyncIterable<Uint8Array>): Promise<Input[]> {
+export async function findInputs(
+  words: readonly string[], formatName: string | undefined, stdin: AsyncIterable<Uint8Array>,
+): Promise<Input[]> {
   const forced = formatName === undefined ? undefined : findFormat(formatName)
   const inputs: Input[] = []
   for (const word of words) {
     if (word === '-') inputs.push(await inputOfStream(stdin, forced))
-    else for (const path of await expand(word, forced)) inputs.push(await inputOfPath(path, forced))
+    else inputs.push(...await inputsOfWord(word, forced))
   }
   return inputs
 }
@@ -53,13 +57,14 @@ export async function findInputs(words: readonly string[], formatName: string | 
 export function findFormat(name: string): FlowFormat {
   const format = FORMATS.find((each) => each.name === name)
   if (format) return format
-  throw new FlowkitError('ERR_OPTION', `Cannot find format "${name}": known are ${FORMATS.map((each) => each.name).join(', ')}`)
+  const known = FORMATS.map((each) => each.name).join(', ')
+  throw new FlowkitError('ERR_OPTION', `Cannot find format "${name}": known are ${known}`)
 }
 
 /**
  * Read several inputs one after the other.
  *
- * An input that breaks off is a fault like a damaged record: what came before it stands, the next ones follow.
+ * An input that breaks off is a fault like a damaged record: what came before it stands, the next follow.
  */
 export async function* readInputs(
   inputs: readonly Input[], request: Omit<ReadRequest, 'onFault'>, onFault: (fault: InputFault) => void,
@@ -75,28 +80,48 @@ export async function* readInputs(
   }
 }
 
-async function expand(word: string, forced: FlowFormat | undefined): Promise<string[]> {
+async function inputsOfWord(word: string, forced: FlowFormat | undefined): Promise<Input[]> {
   const info = await stat(word).catch((error: NodeJS.ErrnoException) => error)
   if (!(info instanceof Error)) {
-    if (!info.isDirectory() || forced?.open || await isArchive(word)) return [word]
-    const entries = await readdir(word, { recursive: true, withFileTypes: true })
-    const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)).sort()
-    if (files.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot read "${word}": the folder holds no files`)
-    return files
+    const isOne = !info.isDirectory() || forced?.open || await isArchive(word)
+    return isOne ? [await inputOfPath(word, forced)] : inputsBelow(word, forced)
   }
   if (info.code !== 'ENOENT' || !/[*?[{]/.test(word)) throw info
-  const matches = (await Array.fromAsync(glob(word))).sort()
-  if (matches.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot open "${word}": nothing matches`)
-  return matches
+  const inputs: Input[] = []
+  for (const path of (await Array.fromAsync(glob(word))).sort()) inputs.push(await inputOfPath(path, forced))
+  if (inputs.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot open "${word}": nothing matches`)
+  return inputs
+}
+
+/** The flow files below a folder, in name order. */
+async function inputsBelow(folder: string, forced: FlowFormat | undefined): Promise<Input[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+  const inputs: Input[] = []
+  for (const path of files.sort()) {
+    try {
+      inputs.push(await inputOfPath(path, forced))
+    } catch (error) {
+      if (!(error instanceof FlowkitError)) throw error // else it is in no format that flowkit knows
+    }
+  }
+  if (inputs.length > 0) return inputs
+  throw new FlowkitError('ERR_INPUT', `Cannot read "${folder}": the folder holds no flow files`)
 }
 
 async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
   const format = forced ?? await formatOfPath(path)
-  if (format.open) return { name: path, format, open: (request) => format.open!(path, request) }
-  return { name: path, format, open: (request) => openStream(format, createReadStream(path, { highWaterMark: 1 << 20 }), request) }
+  const { open: openPath } = format
+  if (openPath) return { name: path, format, open: (request) => openPath(path, request) }
+  return {
+    name: path, format,
+    open: (request) => openStream(format, createReadStream(path, { highWaterMark: CHUNK_SIZE }), request),
+  }
 }
 
-async function inputOfStream(stdin: AsyncIterable<Uint8Array>, forced: FlowFormat | undefined): Promise<Input> {
+async function inputOfStream(
+  stdin: AsyncIterable<Uint8Array>, forced: FlowFormat | undefined,
+): Promise<Input> {
   const name = 'standard input'
   const chunks = stdin[Symbol.asyncIterator]()
   const held: Uint8Array[] = []
@@ -111,7 +136,9 @@ async function inputOfStream(stdin: AsyncIterable<Uint8Array>, forced: FlowForma
   return { name, format, open: (request) => openStream(format, resume(held, chunks), request) }
 }
 
-async function* resume(held: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>): AsyncIterable<Uint8Array> {
+async function* resume(
+  held: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>,
+): AsyncIterable<Uint8Array> {
   yield* held
   for (let step = await rest.next(); !step.done; step = await rest.next()) yield step.value
 }

@@ -4,7 +4,7 @@ import { fieldMask } from '../core/flow/fields.ts'
 import type { FlowDecoder } from '../core/flow/stream.ts'
 import { datagramDecoder } from '../core/netflow/datagram.ts'
 import { isExportDatagram } from '../core/netflow/detect.ts'
-import type { Datagram } from '../core/netflow/message.ts'
+import { newDatagram } from '../core/netflow/message.ts'
 import { isCapture } from '../core/pcap/capture.ts'
 import { DatagramReader } from '../core/pcap/datagrams.ts'
 import type { FlowFormat, ReadRequest } from './format.ts'
@@ -23,17 +23,15 @@ function decoder(request: ReadRequest): FlowDecoder {
   const { capture } = reader
   const { fields, extras = false } = request
   const netflow = datagramDecoder({ extras, ...fields && { fields: fieldMask(fields) } })
-  const datagram: Datagram = {
-    bytes: reader.bytes, view: new DataView(new ArrayBuffer(0)), start: 0, end: 0, family: 0, v4: 0, v6: reader.srcAddr6,
-    port: 0, received: 0,
-  }
+  const datagram = newDatagram()
+  datagram.v6 = reader.srcAddr6
   let found = false
   return {
     decode(bytes, at, batch) {
       capture.window(bytes, at, bytes.length)
       while (batch.length < BATCH_SIZE && nextDatagram(reader, request)) {
         const { start, end } = reader
-        if (datagram.bytes !== reader.bytes || datagram.view.byteLength === 0) {
+        if (datagram.bytes !== reader.bytes) {
           datagram.bytes = reader.bytes
           datagram.view = new DataView(reader.bytes.buffer, reader.bytes.byteOffset, reader.bytes.byteLength)
         }
@@ -58,15 +56,19 @@ function decoder(request: ReadRequest): FlowDecoder {
     end() {
       const { truncated, malformed } = reader.counts
       if (truncated > 0) {
-        request.onFault({ code: 'ERR_TRUNCATED', reason: `Cannot decode ${truncated} datagrams: the capture holds only their beginning` })
+        const reason = `Cannot decode ${truncated} datagrams: the capture holds only their beginning`
+        request.onFault({ code: 'ERR_TRUNCATED', reason })
       }
       if (malformed > 0) {
-        request.onFault({ code: 'ERR_MALFORMED', reason: `Cannot decode ${malformed} datagrams: their UDP lengths contradict their packets` })
+        const reason = `Cannot decode ${malformed} datagrams: their UDP lengths contradict their packets`
+        request.onFault({ code: 'ERR_MALFORMED', reason })
       }
       if (reader.incomplete > 0) {
-        request.onFault({ code: 'ERR_TRUNCATED', reason: `Cannot join ${reader.incomplete} datagrams: fragments are missing` })
+        const reason = `Cannot join ${reader.incomplete} datagrams: fragments are missing`
+        request.onFault({ code: 'ERR_TRUNCATED', reason })
       }
-      if (!found && truncated === 0) throw new FlowkitError('ERR_INPUT', 'Cannot find NetFlow: to meter its packets use flowkit capture -r')
+      if (found || truncated > 0) return
+      throw new FlowkitError('ERR_INPUT', 'Cannot find NetFlow: to meter its packets use flowkit capture -r')
     },
   }
 }

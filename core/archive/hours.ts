@@ -22,10 +22,11 @@ export interface HourSorter {
 }
 
 /**
- * Part rows by the hour in which they were received; failing that began, or happened, or were exported, or `now`.
+ * Part rows by the hour in which they were received; failing that began, or happened, or were exported, or
+ * `now`.
  *
- * Rows keep their order within the hour. Around the turn of an hour they come mixed, above all where it is told
- * from the flows' own times: rows of other hours than the current one are held back, until they are many.
+ * Rows keep their order within the hour. Around the turn of an hour they come mixed, above all where it is
+ * told from the flows' own times: rows of other hours than the current one are held back until they are many.
  *
  * @param now µs since the epoch
  */

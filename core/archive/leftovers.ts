@@ -23,8 +23,8 @@ export async function makeTemporary(directory: string): Promise<string> {
 /**
  * Remove the folders of unfinished files whose writers are no more. Others are left alone.
  *
- * Processes of another host (or container) cannot be asked: theirs is left over once nothing has changed in it
- * for a day.
+ * Processes of another host (or container) cannot be asked: theirs is left over once nothing has changed in
+ * it for a day.
  */
 export async function removeLeftovers(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {

@@ -15,13 +15,14 @@ export function archiveSql(directory: string): string {
   return `-- An archive of network flows, for DuckDB: duckdb -init ${SQL_FILE}
 -- Addresses are stored as two numbers: addr(src_addr_hi, src_addr_lo) is the text, and
 -- cidr(src_addr_hi, src_addr_lo, '10.0.0.0/8') whether it is in a network. mac(src_mac) is text too.
--- Times are UTC; date and hour are those in which a flow was received. Where the archive was moved, change this:
+-- Times are UTC; date and hour are those of receipt. Where the archive was moved, change this line:
 SET VARIABLE flowkit_archive = ${quote(directory)};
 
 ${MACROS}
 CREATE OR REPLACE VIEW flows AS SELECT
 ${view.join('\n')}
   *
-FROM read_parquet(getvariable('flowkit_archive') || '/flows/**/*.parquet', union_by_name = true, hive_partitioning = true);
+FROM read_parquet(getvariable('flowkit_archive') || '/flows/**/*.parquet',
+  union_by_name = true, hive_partitioning = true);
 `
 }

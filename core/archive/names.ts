@@ -1,10 +1,11 @@
 /**
- * How an archive is laid out: `flows/date=2026-11-21/hour=13/<segment>.parquet`, by the UTC hour in which
- * flows were received; what is not finished is in folders `.tmp-…` of their writers.
+ * How an archive is laid out: `flows/date=2026-11-21/hour=13/<segment>.<span>.parquet`, by the UTC hour in
+ * which flows were received. The span is the time that its flows cover, so that files of other times need not
+ * be opened. What is not finished is in folders `.tmp-…` of their writers.
  */
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { FlowkitError } from '../flow/errors.ts'
+import { formatSpan, type Span } from './span.ts'
 
 /** µs of the hour that files are cut at. */
 export const HOUR = 3_600_000_000
@@ -18,20 +19,10 @@ export function hourFolder(hour: number): string {
   return join(`date=${text.slice(0, 10)}`, `hour=${text.slice(11, 13)}`)
 }
 
-/** A name for a segment that sorts by the time it began, and that no other has: `20261121T130405123Z-9f3a1c04`. */
+/** A name for a segment that sorts by its begin, and that no other has: `20261121T130405123Z-9f3a1c04`. */
 export function newSegment(now: number): string {
   const time = new Date(now).toISOString().replaceAll(/[-:.]/g, '')
   return `${time}-${randomBytes(4).toString('hex')}`
-}
-
-/**
- * Make sure that a segment's name can stand in a file's.
- *
- * @throws FlowkitError ERR_OPTION
- */
-export function checkSegment(segment: string): string {
-  if (/^[0-9A-Za-z-]{1,100}$/.test(segment)) return segment
-  throw new FlowkitError('ERR_OPTION', `Cannot name a segment "${segment}": expected letters, digits and dashes`)
 }
 
 /**
@@ -39,6 +30,7 @@ export function checkSegment(segment: string): string {
  *
  * Most have one. The second and later sort behind the first and before the next segment.
  */
-export function fileName(segment: string, part: number): string {
-  return part === 1 ? `${segment}.parquet` : `${segment}_${String(part).padStart(3, '0')}.parquet`
+export function fileName(segment: string, part: number, span: Span): string {
+  const name = part === 1 ? segment : `${segment}_${String(part).padStart(3, '0')}`
+  return span.first === Infinity ? `${name}.parquet` : `${name}.${formatSpan(span)}.parquet`
 }

@@ -5,8 +5,9 @@ import { FlowkitError } from '../flow/errors.ts'
 
 /** Where archives are looked for when none is named, the first that exists. */
 export function archivePlaces(env: NodeJS.ProcessEnv): string[] {
-  const places = [env['FLOWKIT_ARCHIVE'], '/var/lib/flowkit', join(env['XDG_DATA_HOME'] || join(homedir(), '.local/share'), 'flowkit')]
-  return places.filter((place): place is string => place !== undefined && place !== '')
+  const data = env['XDG_DATA_HOME'] || join(homedir(), '.local/share')
+  const places = ['/var/lib/flowkit', join(data, 'flowkit')]
+  return env['FLOWKIT_ARCHIVE'] ? [env['FLOWKIT_ARCHIVE'], ...places] : places
 }
 
 /**

@@ -2,10 +2,11 @@ import { glob, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DuckSettings } from '../duck/duck.ts'
 import { readParquet, type Sort } from '../duck/read.ts'
-import type { BadFile } from '../duck/survey.ts'
+import { faultOf, type Window } from '../duck/survey.ts'
 import type { Filter } from '../filter/filter.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import type { Fault, FlowReader } from '../flow/stream.ts'
+import { parseSpan } from './span.ts'
 
 /** What is wanted of an archive. */
 export interface ArchiveRequest {
@@ -34,31 +35,36 @@ export interface ArchiveRequest {
  */
 export async function* openArchive(paths: string | readonly string[], request: ArchiveRequest): FlowReader {
   const { onFault, ...rest } = request
-  const files = await archiveFiles(paths)
+  const files = await archiveFiles(paths, request)
   yield* readParquet(files, { ...rest, onBad: (bad) => onFault(faultOf(bad)) })
 }
 
 /**
  * The Parquet files that paths lead to: of an archive those below `flows`, of another folder all below it.
+ * Files of folders whose names tell that they hold no flows of the window are left out.
  *
- * @throws FlowkitError ERR_INPUT for a glob that nothing matches, the system error for a path that is not there
+ * @throws FlowkitError ERR_INPUT for a glob that nothing matches, the system error for a missing path
  */
-export async function archiveFiles(paths: string | readonly string[]): Promise<string[]> {
-  const files: string[] = []
+export async function archiveFiles(
+  paths: string | readonly string[], window: Window = {},
+): Promise<string[]> {
+  const found: string[][] = []
   for (const path of typeof paths === 'string' ? [paths] : paths) {
     const info = await stat(path).catch((error: NodeJS.ErrnoException) => error)
     if (info instanceof Error) {
-      const matches = /[*?[{]/.test(path) ? await Array.fromAsync(glob(path)) : []
-      if (matches.length > 0) files.push(...matches.sort())
-      else throw info.code === 'ENOENT' && /[*?[{]/.test(path)
-        ? new FlowkitError('ERR_INPUT', `Cannot open "${path}": nothing matches`) : info
-    } else if (info.isDirectory()) files.push(...await filesBelow(path))
-    else files.push(path)
+      if (info.code !== 'ENOENT' || !/[*?[{]/.test(path)) throw info
+      found.push((await Array.fromAsync(glob(path))).sort())
+      if (found.at(-1)?.length === 0) {
+        throw new FlowkitError('ERR_INPUT', `Cannot open "${path}": nothing matches`)
+      }
+    } else found.push(info.isDirectory() ? await filesBelow(path, window) : [path])
   }
-  return files
+  return found.flat()
 }
 
-async function filesBelow(directory: string): Promise<string[]> {
+async function filesBelow(
+  directory: string, { since = -Infinity, until = Infinity }: Window,
+): Promise<string[]> {
   const flows = join(directory, 'flows')
   const isArchive = await stat(flows).then((info) => info.isDirectory(), () => false)
   const files: string[] = []
@@ -71,12 +77,10 @@ async function filesBelow(directory: string): Promise<string[]> {
     for (const entry of entries) {
       if (entry.name.startsWith('.')) continue
       if (entry.isDirectory()) folders.push(join(folder, entry.name))
-      else if (entry.name.endsWith('.parquet')) files.push(join(folder, entry.name))
+      if (entry.isDirectory() || !entry.name.endsWith('.parquet')) continue
+      const span = parseSpan(entry.name)
+      if (span === undefined || (span.last > since && span.first < until)) files.push(join(folder, entry.name))
     }
   }
   return files.sort()
-}
-
-function faultOf({ error }: BadFile): Fault {
-  return { code: error instanceof FlowkitError ? error.code : 'ERR_INPUT', reason: error.message }
 }

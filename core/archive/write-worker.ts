@@ -1,4 +1,4 @@
-/** The thread in which DuckDB takes rows: for the archive's files, and for sorting and reports over other input. */
+/** The thread in which DuckDB takes rows: for files, and for sorting and reports over other input. */
 import { serveFeed } from '../duck/serve.ts'
 
 serveFeed()

@@ -9,6 +9,7 @@ import { makeTemporary, removeLeftovers } from './leftovers.ts'
 import { ledgerSql } from './ledger.ts'
 import { archiveSql, SQL_FILE } from './macros.ts'
 import { fileName, hourFolder, newSegment } from './names.ts'
+import { widenSpan, type Span } from './span.ts'
 
 /** How to write into an archive. */
 export interface ArchiveWriterOptions {
@@ -16,7 +17,7 @@ export interface ArchiveWriterOptions {
   readonly fields?: readonly number[]
   /** Whether elements without a column are written too, in the column `extra`. */
   readonly extras?: boolean
-  /** What to write into the ledger beside the flows at each rotation, if it has changed: text and integers. */
+  /** What goes into the ledger beside the flows at each rotation, if it has changed: text and integers. */
   readonly ledger?: () => readonly object[]
   /** µs since the epoch; for flows without any time. */
   readonly now?: () => number
@@ -56,7 +57,9 @@ export interface ArchiveWriter extends FlowWriter {
  *
  * @throws the system error if it cannot be written to
  */
-export async function openArchiveWriter(path: string, options: ArchiveWriterOptions = {}): Promise<ArchiveWriter> {
+export async function openArchiveWriter(
+  path: string, options: ArchiveWriterOptions = {},
+): Promise<ArchiveWriter> {
   const { fields, extras = false, ledger, now = () => Date.now() * 1000 } = options
   const directory = resolve(path)
   await mkdir(join(directory, 'flows'), { recursive: true })
@@ -67,12 +70,22 @@ export async function openArchiveWriter(path: string, options: ArchiveWriterOpti
   const stats: ArchiveStats = { rows: 0, files: 0, bytes: 0, lost: 0 }
   let segment = newSegment(now() / 1000)
   let pending = 0 // rows taken since the last rotation
-  let lastLedger = ''
+  let lastReport = ''
   const parts = openParts({
     directory: temporary, always: CORE_FIELDS, extras, metadata: () => ({ flowkit_segment: segment }),
     ...fields && { allowed: fields.map((id) => FIELDS[id]) },
   })
-  const hours = sortHours(parts.write, now)
+  const spans = new Map<number, Span>() // by hour, since the last rotation
+  const hours = sortHours((hour, batch, start, end) => {
+    widenSpan(spanOf(hour), batch, start, end)
+    return parts.write(hour, batch, start, end)
+  }, now)
+
+  function spanOf(hour: number): Span {
+    const span = spans.get(hour) ?? { first: Infinity, last: -Infinity }
+    spans.set(hour, span)
+    return span
+  }
 
   let queue: Promise<unknown> = Promise.resolve()
   function inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -87,6 +100,7 @@ export async function openArchiveWriter(path: string, options: ArchiveWriterOpti
       return await step()
     } catch (error) {
       hours.clear()
+      spans.clear()
       await parts.discard()
       stats.lost += pending
       pending = 0
@@ -96,31 +110,30 @@ export async function openArchiveWriter(path: string, options: ArchiveWriterOpti
 
   async function publish(): Promise<ArchiveFile[]> {
     await hours.flush()
-    const moves = (await parts.take()).map((part, i) => (
-      { part, path: join(directory, 'flows', hourFolder(part.label), fileName(segment, i + 1)) }
-    ))
-    const report = await writeLedger()
-    if (report) moves.push(report)
-    await giveNames(directory, moves)
-    const files = moves.filter(({ part }) => part !== report?.part)
-      .map(({ part: { rows, bytes }, path }) => ({ path, rows, bytes }))
+    const moves = (await parts.take()).map((part, i) => {
+      const name = fileName(segment, i + 1, spanOf(part.label))
+      return { part, path: join(directory, 'flows', hourFolder(part.label), name) }
+    })
+    const entries = ledger?.() ?? []
+    const report = JSON.stringify(entries)
+    const added = entries.length === 0 || report === lastReport ? [] : [await writeLedger(entries)]
+    await giveNames(directory, [...moves, ...added])
+    lastReport = report
+    const files = moves.map(({ part: { rows, bytes }, path }) => ({ path, rows, bytes }))
     for (const { rows, bytes } of files) {
       stats.rows += rows
       stats.bytes += bytes
       stats.files++
     }
     pending = 0
+    spans.clear()
     segment = newSegment(now() / 1000)
     return files
   }
 
-  async function writeLedger(): Promise<Move | undefined> {
-    const rows = ledger?.() ?? []
-    const text = JSON.stringify(rows)
-    if (rows.length === 0 || text === lastLedger) return undefined
-    lastLedger = text
+  async function writeLedger(rows: readonly object[]): Promise<Move> {
     const part = await parts.writeQuery(ledgerSql(rows))
-    return { part, path: join(directory, 'ledger', hourFolder(now()), fileName(segment, 1)) }
+    return { part, path: join(directory, 'ledger', hourFolder(now()), `${segment}.parquet`) }
   }
 
   async function end(): Promise<void> {
@@ -168,7 +181,8 @@ async function giveNames(directory: string, moves: readonly Move[]): Promise<voi
     }
     for (const folder of parents) await syncFolder(folder)
   } catch (error) {
-    await Promise.all([...done, ...moves.map(({ part }) => part.path)].map((path) => rm(path, { force: true })))
+    const all = [...done, ...moves.map(({ part }) => part.path)]
+    await Promise.all(all.map((path) => rm(path, { force: true })))
     throw error
   }
 }

@@ -28,7 +28,7 @@ export interface CollectorCounters {
   datagrams: number
   /** Datagrams refused because the writer was too far behind. */
   refused: number
-  /** Flow records decoded; of these dropped by the filter, written, and lost since they could not be written. */
+  /** Flow records decoded; of these dropped by the filter, written, and lost as writing failed. */
   records: number
   filtered: number
   written: number

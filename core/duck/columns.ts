@@ -1,20 +1,13 @@
-import { FIELDS, type Field } from '../flow/fields.ts'
-import { CORE_FIELDS, sqlColumns, type SqlColumn } from '../flow/sql.ts'
+import type { Field } from '../flow/fields.ts'
+import { sqlColumns, type SqlColumn } from '../flow/sql.ts'
 
 /** Name of the column that holds the elements without a column of their own, as a JSON object. */
 export const EXTRA_COLUMN = 'extra'
 
-/** Bytes a value takes in a vector; text and octets are pairs (start in heap, length) until they get there. */
+/** Bytes a value takes in a vector; text and octets are pairs (place, length) until they get there. */
 export const WIDTHS: Readonly<Record<SqlColumn['type'], number>> = {
   UTINYINT: 1, USMALLINT: 2, UINTEGER: 4, UBIGINT: 8, BIGINT: 8, TIMESTAMP: 8, VARCHAR: 8, BLOB: 8,
 }
-
-/** Ids of the core fields: each in every file. */
-export const CORE_IDS: readonly number[] = CORE_FIELDS.map((field) => field.id)
-
-/** The types of all columns that schema 1 knows, by name. */
-export const SCHEMA: ReadonlyMap<string, SqlColumn['type']> =
-  new Map(FIELDS.flatMap((field) => sqlColumns(field)).map(({ name, type }) => [name, type]))
 
 /** The SQL columns of fields, in order, and of extra elements at the end. */
 export function columnsOf(fields: readonly Field[], extras: boolean): SqlColumn[] {

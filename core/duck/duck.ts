@@ -152,8 +152,10 @@ export function identifier(name: string): string {
 export function duckError(error: unknown, doing: string): Error {
   const text = error instanceof Error ? error.message : String(error)
   const line = text.split('\n')[0].replace(/^[A-Z][\w ]* Error: /, '')
-  for (const [code, words] of SYSTEM_ERRORS) {
-    if (text.includes(words)) return Object.assign(new Error(`Cannot ${doing}: ${words.toLowerCase()}`), { code })
+  const refused = SYSTEM_ERRORS.find(([, words]) => text.includes(words))
+  if (refused) {
+    const [code, words] = refused
+    return Object.assign(new Error(`Cannot ${doing}: ${words.toLowerCase()}`), { code })
   }
   return new FlowkitError('ERR_INPUT', `Cannot ${doing}: ${line}`, { cause: error })
 }

@@ -92,8 +92,8 @@ function encodeValue(type: ElementType | undefined, value: unknown): Uint8Array 
   const size = type && SIZES[type]
   if (size !== undefined && isInteger(value)) return encodeInteger(BigInt(value), size)
   if (type === 'float32' || type === 'float64') {
-    const number = typeof value === 'number' || value === 'NaN' || /^-?Infinity$/.test(String(value)) ? Number(value) : undefined
-    if (number !== undefined) return encodeFloat(number, type)
+    const isFloat = typeof value === 'number' || /^(NaN|-?Infinity)$/.test(String(value))
+    if (isFloat) return encodeFloat(Number(value), type)
   }
   if (typeof value !== 'string') return undefined
   return encodeText(type, value) ?? (/^([0-9a-f]{2})*$/.test(value) ? Uint8Array.fromHex(value) : undefined)
@@ -114,7 +114,10 @@ function encodeText(type: ElementType | undefined, text: string): Uint8Array | u
       const address = parseMac(text)
       return address < 0 ? undefined : encodeInteger(BigInt(address), 6)
     }
-    case 'dateTimeSeconds': case 'dateTimeMilliseconds': case 'dateTimeMicroseconds': case 'dateTimeNanoseconds':
+    case 'dateTimeSeconds':
+    case 'dateTimeMilliseconds':
+    case 'dateTimeMicroseconds':
+    case 'dateTimeNanoseconds':
       return encodeTime(type, text)
     default:
       return undefined
@@ -133,7 +136,7 @@ function encodeTime(type: ElementType, text: string): Uint8Array | undefined {
 }
 
 function isInteger(value: unknown): value is number | string {
-  return typeof value === 'number' ? Number.isInteger(value) : typeof value === 'string' && /^-?\d{1,78}$/.test(value)
+  return Number.isInteger(value) || (typeof value === 'string' && /^-?\d{1,78}$/.test(value))
 }
 
 function encodeInteger(value: bigint, size: number): Uint8Array {

@@ -8,7 +8,7 @@ import { packBlock } from './pack.ts'
 import { BUSY, SENT, STOPPED, type Answer, type Delivery, type FeedData, type Order } from './protocol.ts'
 import type { SqlValue } from './values.ts'
 
-/** Blocks on their way to DuckDB: a row group, so that reading goes on while one is compressed; each is 1 or 2 MB. */
+/** Blocks on their way to DuckDB, of 1 or 2 MB: a row group, so that work goes on while one is compressed. */
 const BLOCKS_UNDER_WAY = 16
 /** Rows of a block at most. */
 const BLOCK_ROWS = 8192
@@ -35,7 +35,7 @@ export interface Statement {
 /** A statement under way. */
 export interface Run {
   /**
-   * Send rows `start` up to `end`: those of `batch` may be reused when it resolves, which is when there is room.
+   * Send rows `start` up to `end`; the batch may be reused when it resolves, which is when there is room.
    *
    * @throws Error with DuckDB's message once the statement has failed
    */
@@ -132,7 +132,9 @@ export function openFeed(settings: DuckSettings): Feed {
 
     async function send(batch: FlowBatch, start: number, end: number): Promise<void> {
       for (let at = start; at < end; at += BLOCK_ROWS) {
-        while (underWay >= BLOCKS_UNDER_WAY && !ended) await new Promise<void>((resolve) => { wake = resolve })
+        while (underWay >= BLOCKS_UNDER_WAY && !ended) {
+          await new Promise<void>((resolve) => { wake = resolve })
+        }
         if (ended) return void await result // it failed, or wants no more
         underWay++
         deliver({ id, content: packBlock(batch, at, Math.min(end, at + BLOCK_ROWS), fields, extras, take) })

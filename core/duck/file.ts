@@ -26,7 +26,8 @@ export async function createParquetFile(path: string, options: ParquetFileOption
   const temporary = await mkdtemp(join(dirname(target), `.${basename(target)}.tmp-`))
   const chosen = fields?.map((id) => FIELDS[id])
   const parts = openParts({
-    directory: temporary, always: chosen ?? CORE_FIELDS, extras, textAddresses, ...chosen && { allowed: chosen },
+    directory: temporary, always: chosen ?? CORE_FIELDS, extras, textAddresses,
+    ...chosen && { allowed: chosen },
   })
 
   async function close(): Promise<void> {

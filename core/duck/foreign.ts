@@ -1,4 +1,4 @@
-/** Parquet files that flowkit did not write: columns that have the names of fields are cast, if they can be. */
+/** Parquet files that flowkit did not write: columns that have the names of fields are cast, if possible. */
 import { findField, type Field } from '../flow/fields.ts'
 import { sqlColumns } from '../flow/sql.ts'
 import { identifier } from './duck.ts'
@@ -19,7 +19,7 @@ export interface ForeignColumns {
 /**
  * The columns that can be taken for fields.
  *
- * Values that do not fit become NULL: a negative counter, text that is no address. Counters over 2^63 are cut.
+ * Values that do not fit become NULL: a negative counter, text that is no address. Counters are cut at 2^63.
  */
 export function foreignColumns(columns: readonly FileColumn[]): ForeignColumns {
   const fields = new Set<Field>()
@@ -45,10 +45,12 @@ export function foreignColumns(columns: readonly FileColumn[]): ForeignColumns {
   return { fields, expressions }
 }
 
+const NUMBER = /^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|BOOLEAN|DECIMAL\(.*\))$/
+
 type Kind = 'number' | 'text' | 'time' | 'bytes' | 'other'
 
 function kindOf(type: string): Kind {
-  if (/^(U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|BOOLEAN|DECIMAL\(.*\))$/.test(type)) return 'number'
+  if (NUMBER.test(type)) return 'number'
   if (/^(TIMESTAMP.*|DATE)$/.test(type)) return 'time'
   if (type === 'BLOB') return 'bytes'
   return /^(VARCHAR|JSON|UUID|ENUM\(.*\))$/.test(type) ? 'text' : 'other'
@@ -62,7 +64,7 @@ function castsOf(field: Field, column: string, type: string): string[] | undefin
     case 'u8': case 'u16': case 'u32': case 'u64':
       return numeric ? [`TRY_CAST(${column} AS ${sqlColumns(field)[0].type})`] : undefined
     case 'mac':
-      if (kind === 'text') return [`TRY_CAST('0x' || regexp_extract(regexp_replace(${column}, '[:.-]', '', 'g'), '^[0-9A-Fa-f]{12}$') AS BIGINT)`]
+      if (kind === 'text') return [macCast(column)]
       return kind === 'number' ? [countCast(column)] : undefined
     case 'count':
       return numeric ? [countCast(column)] : undefined
@@ -78,6 +80,11 @@ function castsOf(field: Field, column: string, type: string): string[] | undefin
   }
 }
 
+function macCast(column: string): string {
+  const digits = `regexp_extract(regexp_replace(${column}, '[:.-]', '', 'g'), '^[0-9A-Fa-f]{12}$')`
+  return `TRY_CAST('0x' || ${digits} AS BIGINT)`
+}
+
 function countCast(column: string): string {
   const count = `TRY_CAST(${column} AS UBIGINT)`
   return `CASE WHEN ${count} > ${2n ** 63n - 1n} THEN ${2n ** 63n - 1n} ELSE ${count}::BIGINT END`
@@ -86,5 +93,6 @@ function countCast(column: string): string {
 /** Infinity, and what is further away than a double's microseconds reach exactly, is no time. */
 function timeCast(column: string): string {
   const time = `TRY_CAST(${column} AS TIMESTAMP)`
-  return `CASE WHEN ${time} BETWEEN make_timestamp(${-(2 ** 53)}) AND make_timestamp(${2 ** 53}) THEN ${time} END`
+  const [first, last] = [-(2 ** 53), 2 ** 53].map((micros) => `make_timestamp(${micros})`)
+  return `CASE WHEN ${time} BETWEEN ${first} AND ${last} THEN ${time} END`
 }

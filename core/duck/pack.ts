@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { AddressColumn } from '../flow/address.ts'
-import type { Column, FlowBatch } from '../flow/batch.ts'
+import { isAddress, type Column, type FlowBatch } from '../flow/batch.ts'
 import type { Field } from '../flow/fields.ts'
 import { EMPTY_SHAPE } from '../flow/shape.ts'
 import { sqlColumns } from '../flow/sql.ts'
@@ -48,14 +48,18 @@ export function packBlock(
   take: (size: number) => ArrayBuffer,
 ): Block {
   const rows = end - start
+  const shape = batch.shape.subarray(start, end)
   const used = usedShapes(batch, start, end)
-  const present = fields.map((field) => batch.has(field.id) ? batch.present(field.id) : new Uint8Array(batch.shapes.length))
+  const none = new Uint8Array(batch.shapes.length)
+  const present = fields.map(({ id }) => batch.has(id) ? batch.present(id) : none)
   const texts = new Map<number, Texts>()
   const bitmapSize = align(rows / 8)
   let size = 0
   for (const [i, field] of fields.entries()) {
-    if (!used.some((shape) => present[i][shape] === 1)) continue
-    if (field.type === 'text' || field.type === 'octets') texts.set(i, gatherTexts(batch, start, end, field, present[i]))
+    if (!used.some((index) => present[i][index] === 1)) continue
+    if (field.type === 'text' || field.type === 'octets') {
+      texts.set(i, gatherTexts(batch, start, end, field, present[i]))
+    }
     for (const { type } of sqlColumns(field)) size += align(rows * WIDTHS[type])
     size += bitmapSize
   }
@@ -83,7 +87,7 @@ export function packBlock(
   for (const [i, field] of fields.entries()) {
     const columns = sqlColumns(field)
     const mask = present[i]
-    const having = used.filter((shape) => mask[shape] === 1)
+    const having = used.filter((index) => mask[index] === 1)
     if (having.length === 0) {
       for (let n = 0; n < columns.length; n++) {
         data.push(ABSENT)
@@ -92,28 +96,33 @@ export function packBlock(
       continue
     }
     const column = batch.column(field.id)
+    const family = isAddress(column) ? column.family.subarray(start, end) : undefined
     let bits = ALL_VALID
-    if (field.type === 'addr' && (column as AddressColumn).family.subarray(start, end).includes(0)) {
-      bits = placeBits(field.name, (out) => markAddresses(column as AddressColumn, mask, batch.shape, start, rows, out))
-    } else if (having.length < used.length) {
-      bits = placeBits(having.join(), (out) => markShapes(mask, batch.shape, start, rows, out))
+    if (family?.includes(0)) bits = placeBits(field.name, (out) => markAddresses(mask, shape, family, out))
+    else if (having.length < used.length) {
+      bits = placeBits(having.join(), (out) => markShapes(mask, shape, out))
     }
     for (const { type } of columns) {
       data.push(place(rows * WIDTHS[type]))
       validity.push(bits)
     }
+    const last = data[data.length - 1]
     const text = texts.get(i)
-    if (text) at = placeTexts(text, rows, new Uint32Array(buffer, data[data.length - 1], rows * 2), buffer, at)
-    else if (field.type === 'addr') {
-      const [high, low] = data.slice(-2)
-      splitAddresses(column as AddressColumn, start, rows, new Uint32Array(buffer, high), new Uint32Array(buffer, low))
-    } else copyValues(column, field, start, end, buffer, data[data.length - 1])
+    if (text) at = placeTexts(text, new Uint32Array(buffer, last, rows * 2), at)
+    else if (isAddress(column)) {
+      const [high, low] = data.slice(-2).map((where) => new Uint32Array(buffer, where, rows * 2))
+      splitAddresses(column, start, high, low)
+    } else copyValues(column, field, start, end, buffer, last)
   }
   const text = texts.get(fields.length)
-  if (text) {
-    data.push(text.values.length > 0 ? place(rows * 8) : ABSENT)
-    validity.push(text.values.length > 0 ? placeBits('', (out) => out.set(text.bitmap)) : ALL_VALID)
-    if (text.values.length > 0) placeTexts(text, rows, new Uint32Array(buffer, data[data.length - 1], rows * 2), buffer, at)
+  if (text && text.values.length === 0) {
+    data.push(ABSENT)
+    validity.push(ALL_VALID)
+  } else if (text) {
+    const pairs = place(rows * 8)
+    data.push(pairs)
+    validity.push(placeBits('', (out) => out.set(text.bitmap)))
+    placeTexts(text, new Uint32Array(buffer, pairs, rows * 2), at)
   }
   return { rows, buffer, data, validity }
 }
@@ -136,31 +145,30 @@ export function usedShapes(batch: FlowBatch, start: number, end: number): number
   return used
 }
 
-function markShapes(mask: Uint8Array, shape: Uint16Array, start: number, rows: number, bits: Uint8Array): void {
-  for (let i = 0; i < rows; i++) bits[i >> 3] |= mask[shape[start + i]] << (i & 7)
+function markShapes(mask: Uint8Array, shape: Uint16Array, bits: Uint8Array): void {
+  for (let row = 0; row < shape.length; row++) bits[row >> 3] |= mask[shape[row]] << (row & 7)
 }
 
-function markAddresses(
-  { family }: AddressColumn, mask: Uint8Array, shape: Uint16Array, start: number, rows: number, bits: Uint8Array,
+function markAddresses(mask: Uint8Array, shape: Uint16Array, family: Uint8Array, bits: Uint8Array): void {
+  for (let row = 0; row < shape.length; row++) {
+    if (family[row] !== 0) bits[row >> 3] |= mask[shape[row]] << (row & 7)
+  }
+}
+
+function copyValues(
+  column: Exclude<Column, AddressColumn>, { type }: Field, start: number, end: number,
+  buffer: ArrayBuffer, at: number,
 ): void {
-  for (let i = 0; i < rows; i++) {
-    if (family[start + i] !== 0) bits[i >> 3] |= mask[shape[start + i]] << (i & 7)
-  }
-}
-
-function copyValues(column: Column, { type }: Field, start: number, end: number, buffer: ArrayBuffer, at: number): void {
-  switch (type) {
-    case 'u8': return new Uint8Array(buffer, at).set((column as Uint8Array).subarray(start, end))
-    case 'u16': return new Uint16Array(buffer, at).set((column as Uint16Array).subarray(start, end))
-    case 'u32': return new Uint32Array(buffer, at).set((column as Uint32Array).subarray(start, end))
-    case 'u64': return new Uint32Array(buffer, at).set((column as Uint32Array).subarray(start * 2, end * 2))
-    default: splitNumbers(column as Float64Array, start, end, new Uint32Array(buffer, at))
-  }
+  const numbers = type === 'u64' ? column.subarray(start * 2, end * 2) : column.subarray(start, end)
+  if (numbers instanceof Float64Array) splitNumbers(numbers, new Uint32Array(buffer, at))
+  else if (numbers instanceof Uint32Array) new Uint32Array(buffer, at).set(numbers)
+  else if (numbers instanceof Uint16Array) new Uint16Array(buffer, at).set(numbers)
+  else new Uint8Array(buffer, at).set(numbers)
 }
 
 /** Integers as 64-bit little-endian, in two halves: a third faster than doubles and a cast in SQL. */
-function splitNumbers(column: Float64Array, start: number, end: number, out: Uint32Array): void {
-  for (let row = start, at = 0; row < end; row++, at += 2) {
+function splitNumbers(column: Float64Array, out: Uint32Array): void {
+  for (let row = 0, at = 0; row < column.length; row++, at += 2) {
     const value = column[row]
     const high = Math.floor(value / 4294967296)
     out[at] = value - high * 4294967296
@@ -169,10 +177,9 @@ function splitNumbers(column: Float64Array, start: number, end: number, out: Uin
 }
 
 /** IPv4 as mapped into IPv6 (RFC 4291 §2.5.5.2). */
-function splitAddresses(column: AddressColumn, start: number, rows: number, high: Uint32Array, low: Uint32Array): void {
+function splitAddresses(column: AddressColumn, start: number, high: Uint32Array, low: Uint32Array): void {
   const { family, v4, v6 } = column
-  for (let i = 0, at = 0; i < rows; i++, at += 2) {
-    const row = start + i
+  for (let row = start, at = 0; at < low.length; row++, at += 2) {
     if (family[row] !== 6) {
       high[at] = high[at + 1] = 0
       low[at] = v4[row]
@@ -222,10 +229,10 @@ function wellFormed(bytes: Uint8Array): Uint8Array {
   return utf8.encode(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString())
 }
 
-/** Write the values at `at`, and into `pairs` where each is. @returns the offset behind them */
-function placeTexts({ values, bitmap }: Texts, rows: number, pairs: Uint32Array, buffer: ArrayBuffer, at: number): number {
-  const out = new Uint8Array(buffer)
-  for (let row = 0, next = 0; row < rows; row++) {
+/** Write the values at byte `at` of the buffer, and into `pairs` where each is. @returns the offset behind */
+function placeTexts({ values, bitmap }: Texts, pairs: Uint32Array, at: number): number {
+  const out = new Uint8Array(pairs.buffer)
+  for (let row = 0, next = 0; next < values.length; row++) {
     if ((bitmap[row >> 3] >> (row & 7) & 1) === 0) continue
     const value = values[next++]
     out.set(value, at)

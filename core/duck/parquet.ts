@@ -12,14 +12,16 @@ export const SCHEMA_VERSION = '1'
  * Measured on 29-column traffic: without dictionaries of more than 1024 values and without Bloom filters,
  * writing is a fifth faster and files are 2 % smaller.
  */
-const COPY_OPTIONS =
-  'FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 131072, DICTIONARY_SIZE_LIMIT 1024, WRITE_BLOOM_FILTER false, USE_TMP_FILE false'
+const COPY_OPTIONS = [
+  'FORMAT parquet', 'COMPRESSION zstd', 'ROW_GROUP_SIZE 131072', 'DICTIONARY_SIZE_LIMIT 1024',
+  'WRITE_BLOOM_FILTER false', 'USE_TMP_FILE false',
+]
 
 /** `COPY (query) TO path` as a file of schema 1, with what `metadata` adds. */
 export function copySql(query: string, path: string, metadata: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(metadata).map(([key, value]) => `${key}: ${quote(value)}`)
-  const added = pairs.length > 0 ? `, KV_METADATA {${pairs.join(', ')}}` : ''
-  return `COPY (${query}) TO ${quote(path)} (${COPY_OPTIONS}${added})`
+  const options = pairs.length > 0 ? [...COPY_OPTIONS, `KV_METADATA {${pairs.join(', ')}}`] : COPY_OPTIONS
+  return `COPY (${query}) TO ${quote(path)} (${options.join(', ')})`
 }
 
 /**
@@ -31,10 +33,13 @@ export function selectSql(
   fields: readonly Field[], given: ReadonlySet<Field>, extras: boolean, text: boolean,
 ): string {
   const columns = fields.flatMap((field) => {
+    const { name } = field
     if (text && field.type === 'addr') {
-      return [`${given.has(field) ? `addr(${field.name}_hi, ${field.name}_lo)` : 'NULL::VARCHAR'} AS ${field.name}`]
+      return [given.has(field) ? `addr(${name}_hi, ${name}_lo) AS ${name}` : `NULL::VARCHAR AS ${name}`]
     }
-    return sqlColumns(field).map(({ name, type }) => given.has(field) ? identifier(name) : `NULL::${type} AS ${identifier(name)}`)
+    return sqlColumns(field).map((column) => (
+      `${given.has(field) ? identifier(column.name) : 'NULL'}::${column.type} AS ${identifier(column.name)}`
+    ))
   })
   if (extras) columns.push(`${EXTRA_COLUMN}::JSON AS ${EXTRA_COLUMN}`)
   return columns.join(', ')

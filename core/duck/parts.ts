@@ -25,8 +25,10 @@ export interface PartsOptions {
   /** What stands behind the query for the rows of each file: ORDER BY and LIMIT. */
   readonly order?: string
   /** Added to the metadata of each file. */
-  readonly metadata?: () => Readonly<Record<string, string>>
+  readonly metadata?: () => Metadata
 }
+
+type Metadata = Readonly<Record<string, string>>
 
 /** A whole Parquet file, fsynced. */
 export interface Part {
@@ -81,7 +83,8 @@ const MEMORY = 512 * 2 ** 20
 
 /** Start a writer and its thread. */
 export function openParts(options: PartsOptions): PartWriter {
-  const { directory, always, allowed = FIELDS, extras = false, textAddresses = false, order = '', metadata } = options
+  const { directory, always, allowed = FIELDS, extras = false, textAddresses = false } = options
+  const { order = '', metadata } = options
   const may = new Uint8Array(FIELD_COUNT)
   for (const { id } of allowed) may[id] = 1
   const feed = openFeed({ threads: 1, memory: MEMORY })
@@ -188,13 +191,13 @@ export function openParts(options: PartsOptions): PartWriter {
     return whole
   }
 
-  function writeQuery(query: string, about: Readonly<Record<string, string>> = metadata?.() ?? {}): Promise<Part> {
+  function writeQuery(query: string, about: Metadata = metadata?.() ?? {}): Promise<Part> {
     const path = join(directory, String(++count))
     file = { path, label: 0, run: feed.run({ sql: copySql(query, path, about), fields: [], extras: false }) }
     return finish(file)
   }
 
-  function fileMetadata(fields: readonly Field[]): Record<string, string> {
+  function fileMetadata(fields: readonly Field[]): Metadata {
     return { ...textAddresses ? {} : schemaMetadata(fields), ...metadata?.() }
   }
 

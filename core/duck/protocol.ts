@@ -21,8 +21,11 @@ export const BUSY = 2
 
 /** To the thread, as events. */
 export type Order =
-  | { readonly kind: 'run', readonly id: number, readonly sql: string, readonly columns: readonly SqlColumn[] }
+  | { readonly kind: 'run', readonly id: number, readonly sql: string, readonly columns: SqlColumns }
   | { readonly kind: 'close' }
+
+/** The columns of `batches()`. */
+export type SqlColumns = readonly SqlColumn[]
 
 /** To the thread, through `port`: taken from inside DuckDB's call, when no event can arrive. */
 export interface Delivery {

@@ -9,7 +9,9 @@ import { overlaps } from '../filter/window.ts'
 import { columnsOf } from './columns.ts'
 import { duckError, identifier, openDuck, type Duck, type DuckSettings } from './duck.ts'
 import { MACROS } from './macros.ts'
-import { ORIGIN_COLUMNS, relationSql, surveyFiles, type BadFile, type Source, type Survey, type Window } from './survey.ts'
+import {
+  ORIGIN_COLUMNS, relationSql, surveyFiles, type BadFile, type Source, type Survey, type Window,
+} from './survey.ts'
 import { createUnpacker } from './unpack.ts'
 
 /** What is wanted of Parquet files. */
@@ -81,10 +83,10 @@ async function* chunks(
 ): AsyncGenerator<DataChunk> {
   let rows = 0
   async function* run(sources: readonly Source[], skip: number): AsyncGenerator<DataChunk> {
-    const limit = request.limit === undefined ? undefined : request.limit - rows
-    const sql = querySql({ ...survey, sources }, fields, request)
-    if (limit === 0) return
-    for await (const chunk of duck.stream(`${sql}${limit === undefined ? '' : ` LIMIT ${limit}`}${skip === 0 ? '' : ` OFFSET ${skip}`}`)) {
+    if (rows === request.limit) return
+    const query = querySql({ ...survey, sources }, fields, request)
+    const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit - rows}`
+    for await (const chunk of duck.stream(`${query}${limit}${skip === 0 ? '' : ` OFFSET ${skip}`}`)) {
       rows += duck.api.data_chunk_get_size(chunk)
       yield chunk
     }
@@ -152,5 +154,6 @@ export function windowSql(timed: boolean, { since, until }: Window): string {
 
 /** What stands behind ORDER BY. */
 export function sortSql({ field, descending }: Sort): string {
-  return sqlColumns(field).map(({ name }) => `${identifier(name)}${descending ? ' DESC' : ''} NULLS LAST`).join(', ')
+  const order = descending ? 'DESC' : 'ASC'
+  return sqlColumns(field).map(({ name }) => `${identifier(name)} ${order} NULLS LAST`).join(', ')
 }

@@ -17,7 +17,10 @@ const NONE_VALID = new ArrayBuffer(VALIDITY_BYTES)
 /** Be the thread of a `Feed`: run statements over the rows it sends, until it is closed. */
 export function serveFeed(): void {
   const { settings, port, state } = workerData as FeedData
-  const answer = (message: Answer, transfer: ArrayBuffer[] = []) => parentPort!.postMessage(message, transfer)
+  const answer = (message: Answer) => parentPort!.postMessage(message)
+  const giveBack = (id: number, buffer: ArrayBuffer) => {
+    parentPort!.postMessage({ kind: 'free', id, buffer } satisfies Answer, [buffer])
+  }
   const opening = openDuck(settings)
   opening.catch(() => {}) // the first statement tells
   let duck: Duck | undefined
@@ -38,7 +41,7 @@ export function serveFeed(): void {
       }
       const { id: to, content } = received.message
       if (to === id) return content
-      if (typeof content !== 'string') answer({ kind: 'free', id: to, buffer: content.buffer }, [content.buffer])
+      if (typeof content !== 'string') giveBack(to, content.buffer)
     }
   }
 
@@ -61,7 +64,7 @@ export function serveFeed(): void {
     for (const [i, column] of columns.entries()) fillColumn(api, chunk, i, column, block, at, rows)
     at += rows
     if (at < block.rows) return
-    answer({ kind: 'free', id, buffer: block.buffer }, [block.buffer])
+    giveBack(id, block.buffer)
     block = undefined
   }
 
@@ -127,6 +130,7 @@ function fillColumn(
   const bits = validity === ALL_VALID ? undefined : new Uint8Array(buffer, validity + at / 8)
   for (let row = 0; row < rows; row++) {
     if (bits && (bits[row >> 3] >> (row & 7) & 1) === 0) continue
-    api.vector_assign_string_element_len(vector, row, new Uint8Array(buffer, pairs[row * 2], pairs[row * 2 + 1]))
+    const value = new Uint8Array(buffer, pairs[row * 2], pairs[row * 2 + 1])
+    api.vector_assign_string_element_len(vector, row, value)
   }
 }

@@ -23,7 +23,9 @@ export interface Spool {
  * @param order what stands behind the query for the rows of each file: ORDER BY and LIMIT
  * @throws the system error when the temporary folder is full
  */
-export async function spoolFlows(reader: FlowReader, always: readonly Field[], order: string = ''): Promise<Spool> {
+export async function spoolFlows(
+  reader: FlowReader, always: readonly Field[], order: string = '',
+): Promise<Spool> {
   const directory = await mkdtemp(join(tmpdir(), 'flowkit-'))
   const remove = () => rm(directory, { recursive: true, force: true })
   const parts = openParts({ directory, always, extras: true, order })

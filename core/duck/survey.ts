@@ -1,6 +1,7 @@
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS, type Field } from '../flow/fields.ts'
 import { sqlColumns } from '../flow/sql.ts'
+import type { Fault } from '../flow/stream.ts'
 import { columnsOf, EXTRA_COLUMN } from './columns.ts'
 import { duckError, identifier, quote, type Duck } from './duck.ts'
 import { foreignColumns } from './foreign.ts'
@@ -9,7 +10,7 @@ import { SCHEMA_VERSION } from './parquet.ts'
 /** Files that can be read in one way. */
 export interface Source {
   readonly paths: readonly string[]
-  /** SQL expressions for the columns of fields, by column name; undefined: the columns are there as they are. */
+  /** SQL expressions for the columns of fields, by name; undefined: the columns are there as they are. */
   readonly expressions?: ReadonlyMap<string, string>
 }
 
@@ -38,7 +39,7 @@ export interface Window {
 }
 
 /**
- * Look into the footers of files: which can be read, which can hold flows of a window, what columns they have.
+ * Look into the footers of files: which can be read, and hold flows of a window, and what columns they have.
  *
  * Of a long flow that lies in a later file, the statistics tell; a folder's name does not.
  *
@@ -48,14 +49,18 @@ export async function surveyFiles(
   duck: Duck, paths: readonly string[], window: Window, onBad: (bad: BadFile) => void,
 ): Promise<Survey> {
   const { own, foreign } = await tellApart(duck, paths, onBad)
-  const kept = window.since === undefined && window.until === undefined ? own : await inWindow(duck, own, window)
+  const windowed = window.since !== undefined || window.until !== undefined
+  const kept = windowed ? await inWindow(duck, own, window) : own
   const columns = await presence(duck, kept)
   const fields = new Set(FIELDS.filter((field) => columns.get(sqlColumns(field)[0].name)?.any))
   const expressions = new Map<string, ReadonlyMap<string, string>>()
   for (const path of foreign) {
     try {
       const found = foreignColumns(await describe(duck, path))
-      if (found.fields.size === 0) throw new FlowkitError('ERR_INPUT', `Cannot read ${path} as flows: it has no column that flowkit knows`)
+      if (found.fields.size === 0) {
+        const message = `Cannot read ${path} as flows: it has no column that flowkit knows`
+        throw new FlowkitError('ERR_INPUT', message)
+      }
       expressions.set(path, found.expressions)
       for (const field of found.fields) fields.add(field)
     } catch (error) {
@@ -91,14 +96,14 @@ export function relationSql(
   { sources, fields: known }: Survey, fields: readonly Field[], extras: boolean, origin: boolean = false,
 ): string {
   const columns = columnsOf(fields, extras)
-  const owner = new Map(fields.flatMap((field) => sqlColumns(field).map(({ name }) => [name, field] as const)))
+  const own = new Set(columnsOf(fields.filter((field) => known.has(field)), extras).map(({ name }) => name))
   const selects = sources.map(({ paths, expressions }, i) => {
     const list = columns.map(({ name, type }) => {
-      const field = owner.get(name)
-      const own = field === undefined || known.has(field) ? identifier(name) : undefined
-      return `${(expressions ? expressions.get(name) : own) ?? 'NULL'}::${type} AS ${identifier(name)}`
+      const found = expressions ? expressions.get(name) : own.has(name) ? identifier(name) : undefined
+      return `${found ?? 'NULL'}::${type} AS ${identifier(name)}`
     })
-    if (origin) list.push(`${i} AS origin_source`, 'file_index AS origin_file', 'file_row_number AS origin_row')
+    const origins = [i, 'file_index', 'file_row_number'].map((what, n) => `${what} AS ${ORIGIN_COLUMNS[n]}`)
+    if (origin) list.push(...origins)
     return `SELECT ${list.join(', ') || '1'} FROM ${filesSql(paths)}`
   })
   if (selects.length > 0) return selects.join(' UNION ALL ')
@@ -124,7 +129,9 @@ async function tellApart(
   const bad = new Set<string>()
   const ask = async (some: readonly string[]) => {
     if (some.length === 0) return
-    const rows = await duck.rows(`SELECT file_name, decode(value) FROM parquet_kv_metadata(${list(some)}) WHERE decode(key) = 'flowkit_schema'`)
+    const rows = await duck.rows(`
+      SELECT file_name, decode(value) FROM parquet_kv_metadata(${list(some)})
+      WHERE decode(key) = 'flowkit_schema'`)
     for (const [path, version] of rows) versions.set(String(path), String(version))
   }
   try {
@@ -146,8 +153,8 @@ async function tellApart(
     if (version === undefined) foreign.push(path)
     else if (version === SCHEMA_VERSION) own.push(path)
     else {
-      const message = `Cannot read ${path}: it has schema ${version} of a later flowkit, expected ${SCHEMA_VERSION}`
-      onBad({ path, error: new FlowkitError('ERR_UNSUPPORTED', message) })
+      const found = `it has schema ${version} of a later flowkit, expected ${SCHEMA_VERSION}`
+      onBad({ path, error: new FlowkitError('ERR_UNSUPPORTED', `Cannot read ${path}: ${found}`) })
     }
   }
   return { own, foreign }
@@ -162,24 +169,28 @@ async function inWindow(duck: Duck, paths: readonly string[], { since, until }: 
     any_value(stats_max_value::TIMESTAMP) FILTER (path_in_schema = '${name}') AS ${name}_max,
     any_value(stats_null_count) FILTER (path_in_schema = '${name}') AS ${name}_nulls`)
   // where some row lacks its start or end, another of its times stands for it
-  const bound = (name: string, which: string, of: string) =>
-    `CASE WHEN ${name}_nulls = 0 THEN ${name}_${which} ELSE ${of}(${times.map((time) => `${time}_${which}`).join(', ')}) END`
-  const tests = [
-    ...since === undefined ? [] : [`coalesce(${bound('flow_end', 'max', 'greatest')} >= make_timestamp(${since}::BIGINT), true)`],
-    ...until === undefined ? [] : [`coalesce(${bound('flow_start', 'min', 'least')} < make_timestamp(${until}::BIGINT), true)`],
-  ]
+  const bound = (name: string, which: string, outermost: string) => {
+    const all = times.map((time) => `${time}_${which}`).join(', ')
+    return `CASE WHEN ${name}_nulls = 0 THEN ${name}_${which} ELSE ${outermost}(${all}) END`
+  }
+  const [end, start] = [bound('flow_end', 'max', 'greatest'), bound('flow_start', 'min', 'least')]
+  const tests: string[] = []
+  if (since !== undefined) tests.push(`${end} >= make_timestamp(${since}::BIGINT)`)
+  if (until !== undefined) tests.push(`${start} < make_timestamp(${until}::BIGINT)`)
   const rows = await duck.rows(`
     SELECT DISTINCT file_name FROM (
       SELECT file_name, row_group_id, ${columns.join(',')}
       FROM parquet_metadata(${list(paths)}) WHERE path_in_schema IN (${times.map(quote).join(', ')})
       GROUP BY file_name, row_group_id)
-    WHERE ${tests.join(' AND ')}`)
+    WHERE ${tests.map((test) => `coalesce(${test}, true)`).join(' AND ')}`)
   const kept = new Set(rows.map(([path]) => path))
   return paths.filter((path) => kept.has(path))
 }
 
 /** The columns of files: whether any row has a value, and whether all have. */
-async function presence(duck: Duck, paths: readonly string[]): Promise<Map<string, { any: boolean, all: boolean }>> {
+async function presence(
+  duck: Duck, paths: readonly string[],
+): Promise<Map<string, { any: boolean, all: boolean }>> {
   if (paths.length === 0) return new Map()
   const rows = await duck.rows(`
     SELECT path_in_schema, bool_or(stats_null_count IS NULL OR stats_null_count < num_values),
@@ -189,8 +200,13 @@ async function presence(duck: Duck, paths: readonly string[]): Promise<Map<strin
 }
 
 async function describe(duck: Duck, path: string): Promise<{ name: string, type: string }[]> {
-  const rows = await duck.rows(`SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet(${quote(path)}, hive_partitioning = false))`)
+  const rows = await duck.rows(`SELECT column_name, column_type FROM (DESCRIBE FROM ${filesSql([path])})`)
   return rows.map(([name, type]) => ({ name: String(name), type: String(type) }))
+}
+
+/** A bad file as a fault, for those who tell the user. */
+export function faultOf({ error }: BadFile): Fault {
+  return { code: error instanceof FlowkitError ? error.code : 'ERR_INPUT', reason: error.message }
 }
 
 function asError(error: unknown, path: string): Error {

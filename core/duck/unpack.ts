@@ -1,4 +1,4 @@
-import type { DataChunk } from '@duckdb/node-bindings'
+import type { DataChunk, Vector } from '@duckdb/node-bindings'
 import { ipv6Storage, type AddressColumn } from '../flow/address.ts'
 import type { FlowBatch } from '../flow/batch.ts'
 import { ID, type Field } from '../flow/fields.ts'
@@ -38,7 +38,8 @@ interface Part extends Source {
  * @param wanted those of the fields that rows are to have; the others only help to tell what they are
  */
 export function createUnpacker(
-  api: Bindings, fields: readonly Field[], wanted: ReadonlySet<Field>, extras: boolean, timeDigits: TimeDigits = -1,
+  api: Bindings, fields: readonly Field[], wanted: ReadonlySet<Field>, extras: boolean,
+  timeDigits: TimeDigits = -1,
 ): (chunk: DataChunk, batch: FlowBatch) => void {
   const sources: Source[] = []
   let columns = 0
@@ -56,15 +57,17 @@ export function createUnpacker(
     const parts = sources.map(({ field, at }): Part => {
       const vector = api.data_chunk_get_vector(chunk, at)
       const bytes = api.vector_get_data(vector, rows * vectorWidth(field)) as Uint8Array<ArrayBuffer>
-      return { field, at, bytes, validity: mixedBits(api.vector_get_validity(vector, Math.ceil(rows / 64) * 8), rows) }
+      return { field, at, bytes, validity: validityOf(api, vector, rows) }
     })
     const etype = parts.find(({ field }) => field.id === ID.etype)
     const shown = parts.filter(({ field, validity }) => wanted.has(field) && validity !== NONE)
     for (const part of shown) {
-      if (part.field.type === 'addr') {
-        const low = api.vector_get_data(api.data_chunk_get_vector(chunk, part.at + 1), rows * 8) as Uint8Array<ArrayBuffer>
-        const told = part.field.id === ID.srcAddr || part.field.id === ID.dstAddr ? etype : undefined
-        unpackAddresses(part, low, told, batch.column(part.field.id) as AddressColumn, start, rows)
+      const { id, type } = part.field
+      if (type === 'addr') {
+        const low = api.vector_get_data(api.data_chunk_get_vector(chunk, part.at + 1), rows * 8)
+        const isTold = etype && etype.validity !== NONE && (id === ID.srcAddr || id === ID.dstAddr)
+        const column = batch.column(id) as AddressColumn
+        unpackAddresses(part, wordsOf(low), isTold ? etype : undefined, column, start)
       } else unpackValues(api, part, batch, start, rows)
     }
     const reps = groupRows(shown, rows, groups)
@@ -91,7 +94,8 @@ function vectorWidth(field: Field): number {
 }
 
 /** The bits if some rows have a value and some not, undefined if all have one, NONE if none. */
-function mixedBits(bits: Uint8Array | null, rows: number): Uint8Array | undefined {
+function validityOf(api: Bindings, vector: Vector, rows: number): Uint8Array | undefined {
+  const bits: Uint8Array | null = api.vector_get_validity(vector, Math.ceil(rows / 64) * 8)
   if (!bits) return undefined
   let all = true
   let none = true
@@ -135,7 +139,9 @@ function groupRows(parts: readonly Part[], rows: number, groups: Uint16Array): n
   return reps
 }
 
-function unpackValues(api: Bindings, { field, bytes, validity }: Part, batch: FlowBatch, start: number, rows: number): void {
+function unpackValues(
+  api: Bindings, { field, bytes, validity }: Part, batch: FlowBatch, start: number, rows: number,
+): void {
   const { buffer, byteOffset } = bytes
   switch (field.type) {
     case 'u8':
@@ -197,11 +203,11 @@ function saturate(
 
 /** IPv4-mapped addresses are IPv4, unless the row's EtherType says that its packets were IPv6. */
 function unpackAddresses(
-  { bytes, validity }: Part, lowBytes: Uint8Array<ArrayBuffer>, etype: Part | undefined, column: AddressColumn, start: number, rows: number,
+  { bytes, validity }: Part, low: Uint32Array, etype: Part | undefined, column: AddressColumn, start: number,
 ): void {
-  const high = new Uint32Array(bytes.buffer, bytes.byteOffset, rows * 2)
-  const low = new Uint32Array(lowBytes.buffer, lowBytes.byteOffset, rows * 2)
-  const etypes = etype && etype.validity !== NONE ? new Uint16Array(etype.bytes.buffer, etype.bytes.byteOffset, rows) : undefined
+  const high = wordsOf(bytes)
+  const rows = low.length / 2
+  const etypes = etype && new Uint16Array(etype.bytes.buffer, etype.bytes.byteOffset, rows)
   const { family, v4 } = column
   let v6: Uint8Array | undefined
   for (let row = 0, at = 0, to = start; row < rows; row++, at += 2, to++) {
@@ -225,6 +231,10 @@ function unpackAddresses(
   }
 }
 
+function wordsOf(bytes: Uint8Array): Uint32Array {
+  return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4)
+}
+
 function writeWord(out: Uint8Array, at: number, word: number): void {
   out[at] = word >>> 24
   out[at + 1] = word >>> 16
@@ -235,7 +245,7 @@ function writeWord(out: Uint8Array, at: number, word: number): void {
 /** The rows that have text in a column, and the text. */
 function columnText(api: Bindings, chunk: DataChunk, at: number, rows: number): [number, string][] {
   const vector = api.data_chunk_get_vector(chunk, at)
-  const validity = mixedBits(api.vector_get_validity(vector, Math.ceil(rows / 64) * 8), rows)
+  const validity = validityOf(api, vector, rows)
   if (validity === NONE) return []
   const bytes = api.vector_get_data(vector, rows * 16)
   const view = new DataView(bytes.buffer, bytes.byteOffset, rows * 16)

@@ -2,7 +2,7 @@ import type { DataChunk, Type, Vector } from '@duckdb/node-bindings'
 import { formatTime } from '../flow/time.ts'
 import type { Bindings } from './bindings.ts'
 
-/** A value of a result: integers are numbers up to 2^53 and bigints beyond, times RFC 3339 text, BLOBs hex. */
+/** A value of a result: integers are numbers to 2^53 and bigints beyond, times RFC 3339 text, BLOBs hex. */
 export type SqlValue = string | number | bigint | boolean | null
 
 const utf8 = new TextDecoder()
@@ -58,10 +58,8 @@ function decoderOf(api: Bindings, type: Type): [width: number, decode: Decode] |
     case Type.UINTEGER: return [4, (view, at) => view.getUint32(at, true)]
     case Type.BIGINT: return [8, bigint]
     case Type.UBIGINT: return [8, (view, at) => narrowed(view.getBigUint64(at, true))]
-    case Type.HUGEINT:
-      return [16, (view, at) => narrowed(view.getBigInt64(at + 8, true) << 64n | view.getBigUint64(at, true))]
-    case Type.UHUGEINT:
-      return [16, (view, at) => narrowed(view.getBigUint64(at + 8, true) << 64n | view.getBigUint64(at, true))]
+    case Type.HUGEINT: return [16, (view, at) => hugeint(view.getBigInt64(at + 8, true), view, at)]
+    case Type.UHUGEINT: return [16, (view, at) => hugeint(view.getBigUint64(at + 8, true), view, at)]
     case Type.FLOAT: return [4, (view, at) => view.getFloat32(at, true)]
     case Type.DOUBLE: return [8, (view, at) => view.getFloat64(at, true)]
     case Type.TIMESTAMP: return [8, (view, at) => timeText(bigint(view, at))]
@@ -82,6 +80,10 @@ function bigint(view: DataView, at: number): number | bigint {
   const high = view.getInt32(at + 4, true)
   if (high >= -0x200000 && high < 0x200000) return high * 4294967296 + view.getUint32(at, true)
   return narrowed(view.getBigInt64(at, true))
+}
+
+function hugeint(high: bigint, view: DataView, at: number): number | bigint {
+  return narrowed(high << 64n | view.getBigUint64(at, true))
 }
 
 function narrowed(value: bigint): number | bigint {

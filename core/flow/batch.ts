@@ -5,7 +5,7 @@ import { EMPTY_SHAPE, type Shape } from './shape.ts'
 /** Rows a fresh batch has room for: enough to amortise per-batch work, small enough for the cache. */
 export const BATCH_SIZE = 8192
 
-/** Shapes a cleared batch may keep, so that steady traffic interns nothing and hostile traffic cannot pile up. */
+/** Shapes a cleared batch may keep: steady traffic interns nothing, and hostile traffic cannot pile up. */
 const KEPT_SHAPES = 256
 
 type ColumnOf<T> =
@@ -18,7 +18,7 @@ type ColumnOf<T> =
 /** Any column. */
 export type Column = Uint8Array | Uint16Array | Uint32Array | Float64Array | AddressColumn
 
-/** The columns of a batch by name: `u64` is pairs (low, high), `text` and `octets` pairs (start in heap, length). */
+/** Columns by name: `u64` is pairs (low, high), `text` and `octets` are pairs (start in heap, length). */
 export type Columns = { readonly [N in ColumnName]: ColumnOf<ColumnType[N]> }
 
 /** How full a batch is, to come back to. */
@@ -141,7 +141,7 @@ export class FlowBatch {
     this.length = mark.length
     this.heapLength = mark.heapLength
     this.saturated = mark.saturated
-    while (this.shapes.length > mark.shapes) this.shapeIds.delete(this.shapes.pop()!.key)
+    for (const { key } of this.shapes.splice(mark.shapes)) this.shapeIds.delete(key)
   }
 
   /** Forget all rows. */
@@ -175,9 +175,7 @@ export class FlowBatch {
       if (isAddress(column)) {
         gather(column.family, rows, count, first)
         gather(column.v4, rows, count, first)
-        if (column.v6.length > 0) {
-          for (let i = 0; i < count; i++) column.v6.copyWithin((first + i) * 16, rows[i] * 16, rows[i] * 16 + 16)
-        }
+        if (column.v6.length > 0) gatherIpv6(column.v6, rows, count, first)
       } else if (isPair(FIELDS[id].type)) gatherPairs(column as Uint32Array, rows, count, first)
       else gather(column, rows, count, first)
     }
@@ -205,13 +203,16 @@ export class FlowBatch {
     this.length++
   }
 
-  private appendBytes(target: Uint32Array, to: number, other: FlowBatch, source: Uint32Array, row: number): void {
+  private appendBytes(
+    target: Uint32Array, to: number, other: FlowBatch, source: Uint32Array, row: number,
+  ): void {
     const start = source[row * 2]
     target[to * 2] = this.addBytes(other.heap, start, start + source[row * 2 + 1])
     target[to * 2 + 1] = source[row * 2 + 1]
   }
 }
 
+/** The columns by name, `batch.srcPort`: getters on the prototype, one a field. */
 export interface FlowBatch extends Columns {}
 
 for (const field of FIELDS) {
@@ -245,8 +246,10 @@ function newColumn({ type }: Field, capacity: number): Column {
     case 'u16': return new Uint16Array(capacity)
     case 'u32': return new Uint32Array(capacity)
     case 'u64': case 'text': case 'octets': return new Uint32Array(capacity * 2)
-    case 'addr': return { family: new Uint8Array(capacity), v4: new Uint32Array(capacity), v6: new Uint8Array(0) }
     case 'count': case 'time': case 'mac': return new Float64Array(capacity)
+    case 'addr': return {
+      family: new Uint8Array(capacity), v4: new Uint32Array(capacity), v6: new Uint8Array(0),
+    }
   }
 }
 
@@ -258,6 +261,10 @@ function grown(array: Uint32Array, length: number): Uint32Array {
 
 function gather(column: Exclude<Column, AddressColumn>, rows: Uint32Array, count: number, to: number): void {
   for (let i = 0; i < count; i++) column[to + i] = column[rows[i]]
+}
+
+function gatherIpv6(v6: Uint8Array, rows: Uint32Array, count: number, to: number): void {
+  for (let i = 0; i < count; i++) v6.copyWithin((to + i) * 16, rows[i] * 16, rows[i] * 16 + 16)
 }
 
 function gatherPairs(column: Uint32Array, rows: Uint32Array, count: number, to: number): void {

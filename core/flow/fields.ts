@@ -14,11 +14,13 @@
 const TABLE = {
   // Where the record came from
   type: ['u8', '', '- type - -', 'Protocol that carried the record'],
-  received: ['time', '258', 'received time_received_ns recv_sec -', 'When the collector received the datagram'],
+  received: ['time', '258', 'received time_received_ns recv_sec -',
+    'When the collector received the datagram'],
   exporter_addr: ['addr', '', 'router sampler_address agent_addr exaddr', 'Source address of the datagram'],
   agent_addr: ['addr', '130 131', '- - - -', 'Address that the exporter or sFlow agent gives itself'],
   sub_agent_id: ['u32', '', '- - - -', 'Sub-agent of an sFlow agent'],
-  observation_domain_id: ['u32', '149', 'observationDomainID observation_domain_id source -', 'Observation domain'],
+  observation_domain_id: ['u32', '149', 'observationDomainID observation_domain_id source -',
+    'Observation domain'],
   observation_point_id: ['u64', '138', 'observationPointID observation_point_id - -', 'Observation point'],
   sequence_num: ['u32', '', '- sequence_num seq -', "Sequence number in the datagram's header"],
   engine_type: ['u8', '38', '- - engine_type engine_type', 'Type of the switching engine'],
@@ -36,15 +38,20 @@ const TABLE = {
   sampler_id: ['u64', '48 302', '- - - -', 'Sampler or selector of the record'],
 
   // Time
-  flow_start: ['time', '152 154 156 150 158 22', 'first time_flow_start_ns flow_start first', 'First packet of the flow'],
-  flow_end: ['time', '153 155 157 151 159 21', 'last time_flow_end_ns flow_finish last', 'Last packet of the flow'],
+  flow_start: ['time', '152 154 156 150 158 22', 'first time_flow_start_ns flow_start first',
+    'First packet of the flow'],
+  flow_end: ['time', '153 155 157 151 159 21', 'last time_flow_end_ns flow_finish last',
+    'Last packet of the flow'],
   flow_start_ns: ['u16 ns', '', '- - - -', 'Nanoseconds below flow_start'],
   flow_end_ns: ['u16 ns', '', '- - - -', 'Nanoseconds below flow_end'],
-  event_time: ['time', '323 324 325 322', 't_event - - -', 'When the event happened that the record tells of'],
+  event_time: ['time', '323 324 325 322', 't_event - - -',
+    'When the event happened that the record tells of'],
 
   // Counters, as exported
-  bytes: ['count B', '1 231 85', 'in_bytes bytes octets doctets', 'Bytes observed (delta, or failing that total)'],
-  packets: ['count', '2 298 86', 'in_packets packets packets dpkts', 'Packets observed (delta, or failing that total)'],
+  bytes: ['count B', '1 231 85', 'in_bytes bytes octets doctets',
+    'Bytes observed (delta, or failing that total)'],
+  packets: ['count', '2 298 86', 'in_packets packets packets dpkts',
+    'Packets observed (delta, or failing that total)'],
   flows: ['count', '3', 'aggr_flows - - dflows', 'Flows the record stands for; absent counts as 1'],
   out_bytes: ['count B', '23 171', 'out_bytes - - -', 'Bytes after the observation point (OUT, post)'],
   out_packets: ['count', '24 172', 'out_packets - - -', 'Packets after the observation point (OUT, post)'],
@@ -79,7 +86,8 @@ const TABLE = {
   src_as: ['u32', '16', 'src_as src_as src_as src_as', 'AS number of the source (origin or peer)'],
   dst_as: ['u32', '17', 'dst_as dst_as dst_as dst_as', 'AS number of the destination (origin or peer)'],
   src_mask: ['u8 bits', '9 29', 'src_mask src_net src_mask src_mask', 'Prefix length of the source route'],
-  dst_mask: ['u8 bits', '13 30', 'dst_mask dst_net dst_mask dst_mask', 'Prefix length of the destination route'],
+  dst_mask: ['u8 bits', '13 30', 'dst_mask dst_net dst_mask dst_mask',
+    'Prefix length of the destination route'],
   next_hop: ['addr', '15 62', 'next_hop next_hop gateway_addr nexthop', 'Next hop router'],
   bgp_next_hop: ['addr', '18 63', 'bgp_next_hop bgp_next_hop - -', 'BGP next hop router'],
   next_as: ['u32', '128', 'next_as next_hop_as - -', 'Next AS on the path'],
@@ -109,7 +117,8 @@ const TABLE = {
 
   // How the flow ended and what became of it
   end_reason: ['u8', '136', 'flow_end_reason - - -', 'Why the flow ended'],
-  forwarding_status: ['u8', '89', 'fwd_status forwarding_status - -', 'Forwarded, dropped or consumed, and why'],
+  forwarding_status: ['u8', '89', 'fwd_status forwarding_status - -',
+    'Forwarded, dropped or consumed, and why'],
   biflow_direction: ['u8', '239', '- bi_flow_direction - -', '1 initiator, 2 reverse initiator, 3 perimeter'],
 
   // IP header
@@ -127,14 +136,17 @@ const TABLE = {
   ipv6_extension_headers: ['u32', '64', '- - - -', 'IPv6 extension headers seen, a bit each'],
   rev_tcp_flags: ['u16', '29305/6', '- - - -', 'TCP flags of the reverse direction'],
   rev_tos: ['u8', '29305/5', '- - - -', 'Type of service of the reverse direction'],
-  rev_flow_start: ['time', '29305/152 29305/154 29305/156 29305/150', '- - - -', 'First packet of the reverse direction'],
-  rev_flow_end: ['time', '29305/153 29305/155 29305/157 29305/151', '- - - -', 'Last packet of the reverse direction'],
+  rev_flow_start: ['time', '29305/152 29305/154 29305/156 29305/150', '- - - -',
+    'First packet of the reverse direction'],
+  rev_flow_end: ['time', '29305/153 29305/155 29305/157 29305/151', '- - - -',
+    'Last packet of the reverse direction'],
 
   // Layer 2
   src_mac: ['mac', '56', 'in_src_mac src_mac - -', 'Source MAC address'],
   dst_mac: ['mac', '80', 'in_dst_mac - - -', 'Destination MAC address'],
   post_src_mac: ['mac', '81', 'out_src_mac - - -', 'Source MAC address after the observation point'],
-  post_dst_mac: ['mac', '57', 'out_dst_mac dst_mac - -', 'Destination MAC address after the observation point'],
+  post_dst_mac: ['mac', '57', 'out_dst_mac dst_mac - -',
+    'Destination MAC address after the observation point'],
   vlan_id: ['u16', '58 243', 'src_vlan src_vlan - -', 'VLAN id'],
   post_vlan_id: ['u16', '59 254', 'dst_vlan dst_vlan - -', 'VLAN after the observation point'],
   customer_vlan_id: ['u16', '245', 'cust_vlanID - - -', 'Inner (customer) VLAN'],
@@ -154,7 +166,8 @@ const TABLE = {
   mpls_label_8: ['u32', '77', 'mpls_8 - - -', 'MPLS label 8'],
   mpls_label_9: ['u32', '78', 'mpls_9 - - -', 'MPLS label 9'],
   mpls_label_10: ['u32', '79', 'mpls_10 - - -', 'MPLS label 10'],
-  mpls_exp: ['count', '', '- - - -', 'Traffic class and bottom bit of each label, 4 bits a label from label 1'],
+  mpls_exp: ['count', '', '- - - -',
+    'Traffic class and bottom bit of each label, 4 bits a label from label 1'],
   mpls_ttl: ['u8', '200', '- mpls_ttl - -', 'Time to live of the top label'],
   mpls_top_label_type: ['u8', '46', '- - - -', 'What the top label stands for'],
   mpls_top_label_addr: ['addr', '47 140', '- mpls_ip - -', 'Address the top label leads to'],
@@ -162,10 +175,14 @@ const TABLE = {
 
   // NAT and firewalls
   nat_event: ['u8', '230', 'nat_event_id - - -', 'What the NAT did'],
-  post_nat_src_addr: ['addr', '225 281 40001', 'src_xlt_ip post_nat_src_ipv4_address - -', 'Source after NAT'],
-  post_nat_dst_addr: ['addr', '226 282 40002', 'dst_xlt_ip post_nat_dst_ipv4_address - -', 'Destination after NAT'],
-  post_napt_src_port: ['u16', '227 40003', 'src_xlt_port post_napt_src_transport_port - -', 'Source port after NAT'],
-  post_napt_dst_port: ['u16', '228 40004', 'dst_xlt_port post_napt_dst_transport_port - -', 'Destination port after NAT'],
+  post_nat_src_addr: ['addr', '225 281 40001', 'src_xlt_ip post_nat_src_ipv4_address - -',
+    'Source after NAT'],
+  post_nat_dst_addr: ['addr', '226 282 40002', 'dst_xlt_ip post_nat_dst_ipv4_address - -',
+    'Destination after NAT'],
+  post_napt_src_port: ['u16', '227 40003', 'src_xlt_port post_napt_src_transport_port - -',
+    'Source port after NAT'],
+  post_napt_dst_port: ['u16', '228 40004', 'dst_xlt_port post_napt_dst_transport_port - -',
+    'Destination port after NAT'],
   nat_pool_id: ['u32', '283', 'nat_pool_id - - -', 'NAT pool'],
   nat_type: ['u8', '297', '- - - -', 'Kind of NAT'],
   nat_realm: ['u8', '229', '- - - -', 'Where the session began: 1 private, 2 public'],
@@ -224,6 +241,7 @@ export interface Field {
 
 /** Tools whose names for fields flowkit knows, in the order of the table. */
 export const PEERS = ['nfdump', 'goflow2', 'flowd', 'flow-tools'] as const
+/** One of PEERS. */
 export type Peer = (typeof PEERS)[number]
 
 /** Every field, in the order of the table, which is the order of output. */
@@ -256,12 +274,12 @@ export function fieldMask(ids: Iterable<number>): Uint8Array {
   return mask
 }
 
-/** Fields that repeat the exporter's clock or the header; left out unless asked for, since times are absolute. */
+/** Fields of the exporter's clock, left out unless asked for: times are absolute without them. */
 export const CLOCK_FIELDS: readonly number[] = [ID.exportSecs, ID.exportNsecs, ID.sysUptime]
 
 function toField(id: number, name: string, row: readonly [string, string, string, string]): Field {
   const [type, unit = ''] = row[0].split(' ')
-  const peers = Object.fromEntries(row[2].split(' ').map((peer, i) => [PEERS[i], peer]).filter(([, p]) => p !== '-'))
+  const peers = row[2].split(' ').map((peer, i) => [PEERS[i], peer]).filter(([, peer]) => peer !== '-')
   return {
     id,
     name: name as FieldName,
@@ -270,9 +288,9 @@ function toField(id: number, name: string, row: readonly [string, string, string
     unit,
     elements: row[1].split(' ').filter(Boolean).map((text) => {
       const [a, b] = text.split('/').map(Number)
-      return b === undefined ? { pen: 0, id: a! } : { pen: a, id: b }
+      return b === undefined ? { pen: 0, id: a } : { pen: a, id: b }
     }),
-    peers,
+    peers: Object.fromEntries(peers),
     doc: row[3],
   }
 }

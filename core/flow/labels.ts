@@ -28,9 +28,12 @@ export function fieldLabel(field: Field, names: NameSet, family?: 4 | 6): string
   return labels[field.id]
 }
 
-/** The fields that text has for `ids`, each once: all but the nanoseconds, which are digits of other fields. */
+/** The fields that text has for `ids`, each once: without the nanoseconds, which are digits of others. */
 export function printedFields(ids: Iterable<number>): Field[] {
-  return [...new Set(ids)].filter((id) => id !== ID.flowStartNs && id !== ID.flowEndNs).map((id) => FIELDS[id])
+  const shown = new Set(ids)
+  shown.delete(ID.flowStartNs)
+  shown.delete(ID.flowEndNs)
+  return Array.from(shown, (id) => FIELDS[id])
 }
 
 function makeLabels(names: NameSet, family: 4 | 6 | undefined): string[] {
@@ -64,6 +67,7 @@ function wantedLabel(field: Field, names: NameSet, family: 4 | 6 | undefined): s
 function ianaName({ elements }: Field, family: 4 | 6 | undefined): string | undefined {
   if (elements.length === 0) return undefined
   const [first, second = first] = elements.map(({ pen, id }) => elementName(pen, id))
-  const differs = first !== second && first.replace('IPv4', 'IPv6') === second
-  return differs ? family === undefined ? undefined : family === 6 ? second : first : first
+  if (first === second || first.replace('IPv4', 'IPv6') !== second) return first
+  if (family === undefined) return undefined
+  return family === 6 ? second : first
 }

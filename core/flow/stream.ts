@@ -77,7 +77,8 @@ export async function* readFlows(
   }
   if (batch.length > 0) yield batch
   if (rest.length > 0) {
-    throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: the input ends ${rest.length} bytes into it`)
+    const found = `the input ends ${rest.length} bytes into it`
+    throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: ${found}`)
   }
   if (failure !== undefined) throw failure
 }

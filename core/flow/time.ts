@@ -20,7 +20,9 @@ export function timeDigits(micros: number, nanos: number, declared: TimeDigits):
  * @param digits of the second: 0 to 9; what is below is cut off
  * @returns the offset behind it
  */
-export function writeTime(micros: number, nanos: number, digits: number, out: Uint8Array, at: number): number {
+export function writeTime(
+  micros: number, nanos: number, digits: number, out: Uint8Array, at: number,
+): number {
   const days = Math.floor(micros / DAY)
   const inDay = micros - days * DAY
   at = writeDate(days, out, at)
@@ -55,7 +57,7 @@ export function formatTime(micros: number, nanos: number = 0, declared: TimeDigi
   return String.fromCharCode(...out.subarray(0, end))
 }
 
-/** Write `2026-11-21` of days since the epoch (the civil-from-days algorithm of proleptic Gregorian dates). */
+/** Write `2026-11-21` of days since the epoch (civil-from-days, of the proleptic Gregorian calendar). */
 function writeDate(days: number, out: Uint8Array, at: number): number {
   const shifted = days + 719_468 // to 0000-03-01, so that the leap day ends the year
   const era = Math.floor(shifted / 146_097)

@@ -22,24 +22,27 @@ export interface UdpListener {
   close(): Promise<void>
 }
 
+const ENDPOINT = /^(?:(\w+):\/\/)?(?:(\[[^\]]*\]|[^:[\]]*):)?(\d{1,5})$/
+
 /**
  * Read `[udp://][ADDR:]PORT`; an IPv6 address stands in brackets.
  *
  * @throws FlowkitError ERR_OPTION
  */
 export function parseEndpoint(text: string): Endpoint {
-  const [, scheme, address = '::', port] = /^(?:(\w+):\/\/)?(?:(\[[^\]]*\]|[^:[\]]*):)?(\d{1,5})$/.exec(text) ?? []
+  const [, scheme, address = '::', port] = ENDPOINT.exec(text) ?? []
   if (scheme !== undefined && scheme !== 'udp') {
     throw new FlowkitError('ERR_OPTION', `Cannot listen on "${text}": this version listens on udp:// only`)
   }
   const plain = address.replace(/^\[|\]$/g, '') || '::'
   if (port === undefined || Number(port) > 65535 || isIP(plain) === 0) {
-    throw new FlowkitError('ERR_OPTION', `Cannot listen on "${text}": expected [udp://][ADDRESS:]PORT such as 2055 or [::1]:4739`)
+    const wanted = '[udp://][ADDRESS:]PORT such as 2055 or [::1]:4739'
+    throw new FlowkitError('ERR_OPTION', `Cannot listen on "${text}": expected ${wanted}`)
   }
   return { address: plain, port: Number(port) }
 }
 
-/** `udp://[::1]:4739` */
+/** The URL of an endpoint: `udp://[::1]:4739`. */
 export function formatEndpoint({ address, port }: Endpoint): string {
   return `udp://${address.includes(':') ? `[${address}]` : address}:${port}`
 }
@@ -48,6 +51,8 @@ export function formatEndpoint({ address, port }: Endpoint): string {
  * Open a socket and hand each datagram to `onDatagram`, whose payload is valid during the call.
  *
  * Where the machine has no IPv6, `::` becomes `0.0.0.0`. The kernel may grant less buffer than asked for.
+ *
+ * @throws the system error when the socket cannot be opened there
  */
 export async function listenUdp(
   { address, port }: Endpoint, receiveBuffer: number, onDatagram: OnDatagram,
@@ -61,7 +66,9 @@ export async function listenUdp(
   }
 }
 
-function open(address: string, port: number, receiveBuffer: number, onDatagram: OnDatagram): Promise<UdpListener> {
+function open(
+  address: string, port: number, receiveBuffer: number, onDatagram: OnDatagram,
+): Promise<UdpListener> {
   const socket = createSocket({ type: isIP(address) === 6 ? 'udp6' : 'udp4' })
   socket.on('message', (payload, from) => onDatagram(payload, from.address, from.port))
   return new Promise((resolve, reject) => {

@@ -11,8 +11,8 @@ const VERSIONS: ReadonlySet<number> = new Set([1, 5, 6, 7, 8, 9, 10])
 /**
  * Whether a UDP payload sent to `port` is an export datagram.
  *
- * On ports other than the usual ones its lengths must agree with its header's, which is stricter than decoding,
- * so that ordinary traffic is not taken for NetFlow.
+ * On ports other than the usual ones its lengths must agree with its header's, which is stricter than
+ * decoding, so that ordinary traffic is not taken for NetFlow.
  */
 export function isExportDatagram(view: DataView, start: number, end: number, port: number): boolean {
   const length = end - start

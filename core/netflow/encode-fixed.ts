@@ -44,7 +44,8 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
   const addresses = [ID.srcAddr, ID.dstAddr].filter((id) => carried.has(id))
   const dstPort = steps.find(({ field }) => field === ID.dstPort)
   // these are looked at row by row
-  for (const id of [ID.etype, ...HEADER_FIELDS[version], ...dstPort ? [ID.icmpType, ID.icmpCode] : []]) carried.add(id)
+  const looked = [ID.etype, ...HEADER_FIELDS[version], ...dstPort ? [ID.icmpType, ID.icmpCode] : []]
+  for (const id of looked) carried.add(id)
   if (version === 8) carried.add(ID.aggregation)
   const fit = Math.floor((options.maxSize - headerSize) / recordSize)
   const most = Math.min(MOST_RECORDS[version] ?? fixed.maxRecords, fit)

@@ -41,7 +41,8 @@ const OCTET_FIELDS = FIELDS.filter(({ type }) => type === 'octets').map(({ id })
  * @throws RangeError if `maxSize` is less than 128, or more than the 65535 that a message can have
  */
 export function setEncoder(version: SetVersion, options: SetEncoderOptions): DatagramEncoder {
-  const { maxSize, domain, templateRefresh, templateMessages = Infinity, statistics = false, timeDigits = 9 } = options
+  const { maxSize, domain, templateRefresh, templateMessages = Infinity, statistics = false } = options
+  const { timeDigits = 9 } = options
   if (maxSize < MIN_SIZE || maxSize > MAX_SIZE) throw new RangeError(`no message has ${maxSize} bytes`)
   const message = outMessage(version, maxSize, domain)
   const largest = message.room(FIRST_TEMPLATE)
@@ -182,7 +183,9 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
     for (const template of templates.values()) {
       if (template.rows === 0) continue
       for (const id of template.lost) loss.leftOut[id] += template.rows
-      for (const name of template.lostElements) loss.elements.set(name, (loss.elements.get(name) ?? 0) + template.rows)
+      for (const name of template.lostElements) {
+        loss.elements.set(name, (loss.elements.get(name) ?? 0) + template.rows)
+      }
       template.rows = 0
     }
   }

@@ -51,7 +51,9 @@ export function writeSampling(
 }
 
 /** Append how much was exported before this message. */
-export function writeStatistics(message: OutMessage, version: SetVersion, domain: number, makeRoom: () => void): void {
+export function writeStatistics(
+  message: OutMessage, version: SetVersion, domain: number, makeRoom: () => void,
+): void {
   if (message.room(0) < sizeOf(STATISTICS)) makeRoom()
   const { messages, flows, bytes } = message.sent
   writeOptions(message, version, domain, STATISTICS, [messages, flows, bytes])

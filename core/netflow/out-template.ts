@@ -103,7 +103,9 @@ export function writeRecords(
     narrowed[step.field] += writeStep(step, at + step.at, size, view, bytes, batch, row, end, clock)
   }
   if (oneAt >= 0) for (let one = at + oneAt; one < next; one += size) view.setUint32(one, 1)
-  if (extrasAt.length > 0) for (let i = row; i < end; i++) writeExtras(extrasAt, bytes, at + (i - row) * size, batch, i)
+  if (extrasAt.length > 0) {
+    for (let i = row; i < end; i++) writeExtras(extrasAt, bytes, at + (i - row) * size, batch, i)
+  }
   message.at = next
 }
 

@@ -58,7 +58,7 @@ export function learnSampling(
 export const SAMPLING_FIELDS: readonly number[] = [ID.samplingRate, ID.samplingSource]
 
 /**
- * Set the sampling, and the shape, of rows whose records do not carry it, from what the domain's options said.
+ * Set sampling and shape of rows whose records do not carry their sampling, from what the options said.
  *
  * @param hasSampler whether the rows tell their sampler
  * @param plain the shape of rows with unknown sampling

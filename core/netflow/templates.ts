@@ -22,7 +22,7 @@ export interface Template {
 /** A template's plan and the shapes of its rows. */
 export interface Ready {
   readonly plan: Plan
-  /** Fields that the message header fills: the version's, as one array for all, or those that records lack. */
+  /** Fields that the message header fills: the version's, one array for all, or those that records lack. */
   readonly header: readonly number[]
   /** Shape of rows whose sampling rate is not known, or is in the record. */
   readonly plain: Shape
@@ -40,8 +40,8 @@ export interface Withdrawal {
 const ENTERPRISE = 0x8000
 
 /**
- * The enterprise number under which v9's scope types stand in a layout (RFC 3954 §6.1): 1 system, 2 interface,
- * 3 line card, 4 cache, 5 template.
+ * The enterprise number under which v9's scope types stand in a layout (RFC 3954 §6.1): 1 system,
+ * 2 interface, 3 line card, 4 cache, 5 template.
  */
 const V9_SCOPE_PEN = -2
 

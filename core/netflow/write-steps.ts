@@ -23,8 +23,8 @@ const AS_TRANS = 23_456
  * @returns the number of values that could not be written as they are
  */
 export function writeStep(
-  step: Step, at: number, stride: number, view: DataView, bytes: Uint8Array, batch: FlowBatch, row: number, end: number,
-  clock: Clock,
+  step: Step, at: number, stride: number, view: DataView, bytes: Uint8Array, batch: FlowBatch,
+  row: number, end: number, clock: Clock,
 ): number {
   switch (step.op) {
     case OP.U8: {

@@ -3,7 +3,7 @@ import { EXTRA_COLUMN } from '../duck/columns.ts'
 import { duckError, identifier, openDuck, quote, type Duck, type DuckSettings } from '../duck/duck.ts'
 import { MACROS } from '../duck/macros.ts'
 import { spoolFlows } from '../duck/spool.ts'
-import { relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
+import { faultOf, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
 import { decodeChunk, isDecodable, type SqlValue } from '../duck/values.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS } from '../flow/fields.ts'
@@ -31,20 +31,20 @@ export interface SqlResult {
 /**
  * Run a user's query over an archive, or Parquet files: one SELECT over the view `flows`.
  *
- * The view has the columns of all files and the core fields; addresses are `src_addr` as text and `src_addr_hi`,
- * `src_addr_lo` as numbers, MAC addresses are text. The macros `addr`, `cidr` and `mac` are there. The query can
- * read these files and nothing else, and write nothing.
+ * The view has the columns of all files and the core fields; addresses are `src_addr` as text and
+ * `src_addr_hi`, `src_addr_lo` as numbers, MAC addresses are text. The macros `addr`, `cidr` and `mac` are
+ * there. The query can read these files and nothing else, and write nothing.
  *
  * @throws FlowkitError ERR_SYNTAX if it is not one SELECT that DuckDB takes
  */
-export async function runSql(paths: string | readonly string[], query: string, options: SqlOptions): Promise<SqlResult> {
+export async function runSql(
+  paths: string | readonly string[], query: string, options: SqlOptions,
+): Promise<SqlResult> {
   const files = await archiveFiles(paths)
   const duck = await openDuck(options.settings)
   try {
     await duck.run(MACROS)
-    const survey = await surveyFiles(duck, files, {}, ({ error }) => {
-      options.onFault({ code: error instanceof FlowkitError ? error.code : 'ERR_INPUT', reason: error.message })
-    })
+    const survey = await surveyFiles(duck, files, {}, (bad) => options.onFault(faultOf(bad)))
     await duck.run(viewSql(survey))
     await lock(duck, survey)
     return await start(duck, query, options.signal)
@@ -55,7 +55,9 @@ export async function runSql(paths: string | readonly string[], query: string, o
 }
 
 /** The same over all flows of a reader. */
-export async function runSqlOnFlows(reader: FlowReader, query: string, options: SqlOptions): Promise<SqlResult> {
+export async function runSqlOnFlows(
+  reader: FlowReader, query: string, options: SqlOptions,
+): Promise<SqlResult> {
   const spool = await spoolFlows(reader, CORE_FIELDS)
   try {
     const result = await runSql(spool.paths, query, options)
@@ -74,7 +76,8 @@ function viewSql(survey: Survey): string {
     return type === 'mac' ? [`mac(${name}) AS ${name}`] : [identifier(name)]
   })
   if (survey.extras) columns.push(`${EXTRA_COLUMN}::JSON AS ${EXTRA_COLUMN}`)
-  return `CREATE VIEW flows AS SELECT ${columns.join(', ')} FROM (${relationSql(survey, fields, survey.extras)})`
+  const relation = relationSql(survey, fields, survey.extras)
+  return `CREATE VIEW flows AS SELECT ${columns.join(', ')} FROM (${relation})`
 }
 
 /** Leave the query nothing but the files. DuckDB checks each access, whatever function asks for it. */
@@ -117,7 +120,8 @@ async function start(duck: Duck, query: string, signal: AbortSignal | undefined)
 /** Make sure that a query is one SELECT. @returns its columns */
 async function check(duck: Duck, query: string): Promise<{ name: string, type: string, simple: boolean }[]> {
   const { api, connection } = duck
-  const { extracted_statements: extracted, statement_count: count } = await api.extract_statements(connection, query)
+  const found = await api.extract_statements(connection, query)
+  const { extracted_statements: extracted, statement_count: count } = found
   if (count === 0) {
     let error: unknown = 'it is empty'
     try {
@@ -125,17 +129,18 @@ async function check(duck: Duck, query: string): Promise<{ name: string, type: s
     } catch {} // there is none: that is how the package tells
     throw syntaxError(error)
   }
-  if (count !== 1) throw new FlowkitError('ERR_SYNTAX', `Cannot run the query: expected one SELECT, found ${count} statements`)
+  if (count !== 1) throw syntaxError(`expected one SELECT, found ${count} statements`)
   try {
     const statement = await api.prepare_extracted_statement(connection, extracted, 0)
     const type = api.prepared_statement_type(statement)
     if (type !== api.StatementType.SELECT) {
-      throw new FlowkitError('ERR_SYNTAX', `Cannot run the query: expected a SELECT, found ${api.StatementType[type]}`)
+      throw syntaxError(`expected a SELECT, found ${api.StatementType[type]}`)
     }
-    if (api.nparams(statement) > 0) throw new FlowkitError('ERR_SYNTAX', 'Cannot run the query: it has parameters')
+    if (api.nparams(statement) > 0) throw syntaxError('it has parameters')
     return Array.from({ length: api.prepared_statement_column_count(statement) }, (_, i) => {
       const id = api.prepared_statement_column_type(statement, i)
-      return { name: api.prepared_statement_column_name(statement, i), type: api.Type[id], simple: isDecodable(api, id) }
+      const name = api.prepared_statement_column_name(statement, i)
+      return { name, type: api.Type[id], simple: isDecodable(api, id) }
     })
   } catch (error) {
     throw error instanceof FlowkitError ? error : syntaxError(error)

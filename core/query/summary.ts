@@ -22,41 +22,46 @@ export interface Summary {
 const MAX_EXPORTERS = 10_000
 const OTHERS = 'others'
 
-/** Nothing counted yet. */
+/** A summary of no flows. */
 export function newSummary(): Summary {
   return {
-    records: 0, flows: 0, bytes: 0, packets: 0, firstSeen: Infinity, lastSeen: -Infinity, exporters: new Map(), types: new Map(),
+    records: 0, flows: 0, bytes: 0, packets: 0, firstSeen: Infinity, lastSeen: -Infinity,
+    exporters: new Map(), types: new Map(),
   }
 }
 
-/** Count the rows of a batch in. */
+/** Add the rows of a batch to a summary. */
 export function addToSummary(summary: Summary, batch: FlowBatch): void {
   const { length } = batch
   summary.records += length
   summary.bytes += sum(batch, ID.bytes, 0)
   summary.packets += sum(batch, ID.packets, 0)
   summary.flows += sum(batch, ID.flows, 1)
-  if (batch.has(ID.flowStart)) summary.firstSeen = Math.min(summary.firstSeen, extreme(batch, ID.flowStart, Math.min, Infinity))
-  if (batch.has(ID.flowEnd)) summary.lastSeen = Math.max(summary.lastSeen, extreme(batch, ID.flowEnd, Math.max, -Infinity))
+  summary.firstSeen = extreme(batch, ID.flowStart, Math.min, summary.firstSeen)
+  summary.lastSeen = extreme(batch, ID.flowEnd, Math.max, summary.lastSeen)
   countExporters(summary.exporters, batch)
   countTypes(summary.types, batch)
 }
 
+/** The sum of a field; rows without it count as `absent`. */
 function sum(batch: FlowBatch, id: number, absent: number): number {
-  const present = batch.present(id)
   const { length, shape } = batch
   if (!batch.has(id)) return absent * length
+  const present = batch.present(id)
   const column = batch.column(id) as Float64Array
   let total = 0
   for (let row = 0; row < length; row++) total += present[shape[row]] ? column[row] : absent
   return total
 }
 
-function extreme(batch: FlowBatch, id: number, better: (a: number, b: number) => number, start: number): number {
+/** The smallest or largest value of a field, and of `best`. */
+function extreme(
+  batch: FlowBatch, id: number, better: (a: number, b: number) => number, best: number,
+): number {
+  if (!batch.has(id)) return best
   const present = batch.present(id)
   const { length, shape } = batch
   const column = batch.column(id) as Float64Array
-  let best = start
   for (let row = 0; row < length; row++) if (present[shape[row]]) best = better(best, column[row])
   return best
 }
@@ -83,7 +88,9 @@ function countTypes(counts: Map<string, number>, batch: FlowBatch): void {
   const { length, shape, type } = batch
   const byType = new Uint32Array(256)
   for (let row = 0; row < length; row++) if (present[shape[row]]) byType[type[row]]++
-  for (const [value, count] of byType.entries()) if (count > 0) add(counts, FLOW_TYPES[value] ?? `type ${value}`, count)
+  for (const [value, count] of byType.entries()) {
+    if (count > 0) add(counts, FLOW_TYPES[value] ?? `type ${value}`, count)
+  }
 }
 
 function add(counts: Map<string, number>, name: string, count: number): void {

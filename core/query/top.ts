@@ -3,7 +3,7 @@ import { duckError, identifier, openDuck, type DuckSettings } from '../duck/duck
 import { openFeed } from '../duck/feed.ts'
 import { MACROS } from '../duck/macros.ts'
 import { windowSql } from '../duck/read.ts'
-import { relationSql, surveyFiles } from '../duck/survey.ts'
+import { faultOf, relationSql, surveyFiles } from '../duck/survey.ts'
 import type { SqlValue } from '../duck/values.ts'
 import { filterFields, filterToSql, type Filter } from '../filter/filter.ts'
 import { FlowkitError } from '../flow/errors.ts'
@@ -57,34 +57,35 @@ export interface Table {
 }
 
 /**
- * Read what to group by: a field's name, an address's with a prefix length `src_addr/24`, or with one for IPv4
- * and one for IPv6 `src_addr/24/64`. A single length is for both; above 32, IPv4 addresses are whole.
+ * Read what to group by: a field's name, an address's with a prefix length `src_addr/24`, or with one for
+ * IPv4 and one for IPv6 `src_addr/24/64`. A single length is for both; above 32, IPv4 addresses are whole.
  *
  * @throws FlowkitError ERR_OPTION
  */
 export function parseKey(text: string): Key {
   const [name, ...lengths] = text.split('/')
   const field = findField(name)
-  if (!field) throw new FlowkitError('ERR_OPTION', `Cannot group by "${text}": there is no field "${name}"`)
+  const refuse = (reason: string) => new FlowkitError('ERR_OPTION', `Cannot group by "${text}": ${reason}`)
+  if (!field) throw refuse(`there is no field "${name}"`)
   if (lengths.length === 0) return { text, field }
-  if (field.type !== 'addr') throw new FlowkitError('ERR_OPTION', `Cannot group by "${text}": ${name} is no address`)
+  if (field.type !== 'addr') throw refuse(`${name} is no address`)
   const [v4, v6 = v4] = lengths.map((length) => /^\d{1,3}$/.test(length) ? Number(length) : NaN)
   if (lengths.length > 2 || !(v4 <= (lengths.length === 1 ? 128 : 32)) || !(v6 <= 128)) {
-    throw new FlowkitError('ERR_OPTION', `Cannot group by "${text}": expected ${name}/N or ${name}/N/N, prefix lengths up to 32 and 128`)
+    throw refuse(`expected ${name}/N or ${name}/N/N, prefix lengths up to 32 and 128`)
   }
   return { text, field, bits: { v4: Math.min(v4, 32), v6 } }
 }
 
 /** The report over an archive, or Parquet files. */
-export async function topOfArchive(paths: string | readonly string[], report: TopReport, range: ReportRange): Promise<Table> {
+export async function topOfArchive(
+  paths: string | readonly string[], report: TopReport, range: ReportRange,
+): Promise<Table> {
   const { filter, since, until, settings } = range
-  const files = await archiveFiles(paths)
+  const files = await archiveFiles(paths, range)
   const duck = await openDuck({ ...settings, ordered: false })
   try {
     await duck.run(MACROS)
-    const survey = await surveyFiles(duck, files, range, ({ error }) => {
-      range.onFault({ code: error instanceof FlowkitError ? error.code : 'ERR_INPUT', reason: error.message })
-    })
+    const survey = await surveyFiles(duck, files, range, (bad) => range.onFault(faultOf(bad)))
     const fields = new Set(fieldsOf(report))
     const tests: string[] = []
     if (since !== undefined || until !== undefined) {
@@ -105,7 +106,9 @@ export async function topOfArchive(paths: string | readonly string[], report: To
 }
 
 /** The report over all flows of a reader. */
-export async function topFlows(reader: FlowReader, report: TopReport, settings: DuckSettings = {}): Promise<Table> {
+export async function topFlows(
+  reader: FlowReader, report: TopReport, settings: DuckSettings = {},
+): Promise<Table> {
   const feed = openFeed({ ...settings, ordered: false })
   try {
     await feed.run({ sql: MACROS, fields: [], extras: false }).end()
@@ -124,11 +127,12 @@ export async function topFlows(reader: FlowReader, report: TopReport, settings: 
 
 /** The fields that a report looks at. */
 function fieldsOf({ by, sums }: TopReport): Field[] {
-  const ids = [...by.map(({ field }) => field.id), ...sums.map((sum) => ID[sum]), ID.samplingRate, ID.samplingApplied]
-  return FIELDS.filter(({ id }) => ids.includes(id))
+  const counted = [...sums.map((sum) => ID[sum]), ID.samplingRate, ID.samplingApplied]
+  return FIELDS.filter((field) => counted.includes(field.id) || by.some((key) => key.field === field))
 }
 
-const SCALE = 'CASE WHEN sampling_rate > 0 AND coalesce(sampling_applied, 0) = 0 THEN sampling_rate ELSE 1 END'
+const SCALE =
+  'CASE WHEN sampling_rate > 0 AND coalesce(sampling_applied, 0) = 0 THEN sampling_rate ELSE 1 END'
 
 /**
  * The report as SQL. Its rows: the keys, the sums, the totals of the sums, the number of groups, the largest
@@ -141,28 +145,29 @@ function topSql({ by, sums, limit }: TopReport, relation: string, tests: readonl
     const [high, low] = sqlColumns(field).map(({ name }) => identifier(name))
     if (low === undefined) return [`${high} AS k${i}`]
     if (!bits) return [`${high} AS k${i}_hi`, `${low} AS k${i}_lo`]
-    return [
-      `${high} & ${mask(Math.min(bits.v6, 64))} AS k${i}_hi`,
-      `CASE WHEN ${isV4(high, low)} THEN ${low} & ${mask(32 + bits.v4)} ELSE ${low} & ${mask(Math.max(bits.v6 - 64, 0))} END AS k${i}_lo`,
-    ]
+    const lowMask = `CASE WHEN ${isV4(high, low)} THEN ${mask(32 + bits.v4)} ELSE ${mask(bits.v6 - 64)} END`
+    return [`${high} & ${mask(bits.v6)} AS k${i}_hi`, `${low} & ${lowMask} AS k${i}_lo`]
   })
   const names = keys.map((key) => key.slice(key.lastIndexOf(' ') + 1))
-  const values = sums.map((sum, i) => (
-    `coalesce(sum(${sum === 'flows' ? 'coalesce(flows, 1)::DOUBLE' : `${sum}::DOUBLE * (${SCALE})`}), 0) AS s${i}`
-  ))
+  const values = sums.map((sum, i) => {
+    const value = sum === 'flows' ? 'coalesce(flows, 1)::DOUBLE' : `${sum}::DOUBLE * (${SCALE})`
+    return `coalesce(sum(${value}), 0) AS s${i}`
+  })
   const shown = by.map(({ field, bits }, i) => {
-    const address = `addr(k${i}_hi, k${i}_lo)`
     if (field.type === 'mac') return `mac(k${i})`
     if (field.type !== 'addr') return `k${i}`
-    return bits ? `${address} || '/' || CASE WHEN ${isV4(`k${i}_hi`, `k${i}_lo`)} THEN ${bits.v4} ELSE ${bits.v6} END` : address
+    const [high, low] = [`k${i}_hi`, `k${i}_lo`]
+    const length = bits && ` || '/' || CASE WHEN ${isV4(high, low)} THEN ${bits.v4} ELSE ${bits.v6} END`
+    return `addr(${high}, ${low})${length ?? ''}`
   })
   const totals = sums.map((_, i) => `sum(s${i}) AS t${i}`)
+  const counted = [...sums.map((_, i) => `s${i}`), ...sums.map((_, i) => `t${i}`), 'groups', 'largest']
   return `
     WITH g AS MATERIALIZED (
       SELECT ${[...keys, ...values, `max(${SCALE}) AS scale`].join(', ')} FROM ${relation}
       ${tests.length > 0 ? `WHERE ${tests.join(' AND ')}` : ''} GROUP BY ${names.join(', ') || '()'}),
     t AS (SELECT ${[...totals, 'count(*) AS groups', 'max(scale) AS largest'].join(', ')} FROM g)
-    SELECT ${[...shown, ...sums.map((_, i) => `s${i}`), ...sums.map((_, i) => `t${i}`), 'groups', 'largest'].join(', ')}
+    SELECT ${[...shown, ...counted].join(', ')}
     FROM (SELECT * FROM g ORDER BY ${orderSql(names, sums)} LIMIT ${limit}), t
     ORDER BY ${orderSql(names, sums)}`
 }
@@ -175,9 +180,9 @@ function isV4(high: string, low: string): string {
   return `(${high} = 0 AND ${low} >> 32 = 65535)`
 }
 
-/** The first bits of 64, as ones. */
+/** The first of 64 bits as ones, as many as `bits` says. */
 function mask(bits: number): string {
-  return `${2n ** 64n - 2n ** BigInt(64 - bits)}::UBIGINT`
+  return `${2n ** 64n - 2n ** BigInt(64 - Math.min(Math.max(bits, 0), 64))}::UBIGINT`
 }
 
 function toTable({ by, sums }: TopReport, rows: readonly SqlValue[][]): Table {

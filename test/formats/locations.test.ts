@@ -83,7 +83,7 @@ test('what cannot be read is refused with the reason', async () => {
   await refuse([join(folder, 'missing')], undefined, { code: 'ENOENT' })
   await refuse([join(folder, 'missing*')], undefined, { code: 'ERR_INPUT', message: /nothing matches$/ })
   await refuse([empty], undefined, { code: 'ERR_INPUT', message: /it is empty$/ })
-  await refuse([hollow], undefined, { code: 'ERR_INPUT', message: /holds no files$/ })
+  await refuse([hollow], undefined, { code: 'ERR_INPUT', message: /holds no flow files$/ })
   await refuse(['package.json'], undefined, { code: 'ERR_UNSUPPORTED', message: /name it with --from-format$/ })
   await refuse(['-'], undefined, { code: 'ERR_INPUT', message: 'Cannot read "standard input": it is empty' })
   await refuse([V5], 'nonsense', { code: 'ERR_OPTION', message: /^Cannot find format "nonsense": known are archive, / })

@@ -8,7 +8,7 @@ import * as fc from 'fast-check'
 import { createParquetFile } from '../../core/duck/file.ts'
 import { parseFilter } from '../../core/filter/filter.ts'
 import type { FlowBatch } from '../../core/flow/batch.ts'
-import { FIELDS, ID, type FieldName } from '../../core/flow/fields.ts'
+import { FIELDS, ID } from '../../core/flow/fields.ts'
 import { CORE_FIELDS, sqlColumns } from '../../core/flow/sql.ts'
 import type { FlowWriter } from '../../core/flow/stream.ts'
 import type { ReadRequest, WriteRequest } from '../../formats/format.ts'
@@ -35,7 +35,8 @@ async function writeAll(writer: FlowWriter, batches: readonly FlowBatch[]): Prom
 
 function read(path: string, request: Partial<ReadRequest> = {}): Promise<PlainRow[]> {
   const everything = FIELDS.map(({ id }) => id)
-  return rowsOf(parquet.open!(path, { fields: everything, onFault: (fault) => assert.fail(fault.reason), ...request }))
+  const onFault: ReadRequest['onFault'] = (fault) => assert.fail(fault.reason)
+  return rowsOf(parquet.open!(path, { fields: everything, onFault, ...request }))
 }
 
 /** A file that another tool wrote: the rows of a query. */
@@ -68,7 +69,8 @@ test('any batches come back, in their order', async () => {
 
 test('more rows than a vector or a batch holds come back', async () => {
   const flows = Array.from({ length: 20_000 }, (_, i): Flow => ({
-    bytes: i, src_addr: i % 3 === 0 ? `2001:db8::${(i % 65536).toString(16)}` : `10.0.${i >> 8 & 255}.${i & 255}`,
+    bytes: i,
+    src_addr: i % 3 === 0 ? `2001:db8::${(i % 65536).toString(16)}` : `10.0.${i >> 8 & 255}.${i & 255}`,
     ...i % 7 === 0 && { user_name: `user ${i}` }, ...i % 2 === 0 && { icmp_type: i % 256 },
   }))
   const batch = batchOf(flows)
@@ -77,11 +79,14 @@ test('more rows than a vector or a batch holds come back', async () => {
 
 test('columns have the types and values of schema 1 for any other reader', async () => {
   const path = await write([batchOf([{
-    type: 4, received: 1795267445123456, exporter_addr: '192.0.2.1', flow_start: 1795267440000001, flow_end: 1795267445000000,
-    bytes: 2 ** 53, packets: 3, proto: 17, src_addr: '10.1.2.3', dst_addr: '2001:db8::8:800:200c:417a', src_port: 65535,
+    type: 4, received: 1795267445123456, exporter_addr: '192.0.2.1', flow_start: 1795267440000001,
+    flow_end: 1795267445000000,
+    bytes: 2 ** 53, packets: 3, proto: 17, src_addr: '10.1.2.3', dst_addr: '2001:db8::8:800:200c:417a',
+    src_port: 65535,
     src_mac: 'aa:bb:cc:dd:ee:ff', flow_id: 2n ** 64n - 1n, user_name: 'Zoë', in_acl: Uint8Array.of(0, 255, 0),
   }])])
-  const columns = ['received', 'flow_start', 'bytes', 'proto', 'src_addr_hi', 'src_addr_lo', 'dst_addr_hi', 'dst_addr_lo', 'src_mac', 'flow_id', 'user_name', 'in_acl', 'flows']
+  const columns = ['received', 'flow_start', 'bytes', 'proto', 'src_addr_hi', 'src_addr_lo', 'dst_addr_hi',
+    'dst_addr_lo', 'src_mac', 'flow_id', 'user_name', 'in_acl', 'flows']
   assert.deepEqual(await plainSql(`SELECT ${columns.join()} FROM '${path}'`), [[
     '2026-11-21 13:24:05.123456', '2026-11-21 13:24:00.000001', '9007199254740992', '17',
     '0', '281470849581571', // 0xffff0a010203
@@ -89,33 +94,38 @@ test('columns have the types and values of schema 1 for any other reader', async
     '187723572702975', '18446744073709551615', 'Zoë', '\\x00\\xFF\\x00', null,
   ]])
   const types = await plainSql(`SELECT column_name, column_type FROM (DESCRIBE FROM '${path}')`)
-  const expected = [...CORE_FIELDS.map(({ id }) => id), ID.flowId, ID.userName, ID.inAcl].sort((a, b) => a - b)
+  const present = [...CORE_FIELDS.map(({ id }) => id), ID.flowId, ID.userName, ID.inAcl]
+  const expected = present.sort((a, b) => a - b)
     .flatMap((id) => sqlColumns(FIELDS[id])).map(({ name, type }) => [name, type])
   assert.deepEqual(types, expected)
 })
 
 test('metadata names the schema, and units and elements of the columns', async () => {
   const path = await write([batchOf([{ bytes: 1 }])])
-  const metadata = Object.fromEntries(await plainSql(`SELECT decode(key), decode(value) FROM parquet_kv_metadata('${path}')`))
+  const pairs = await plainSql(`SELECT decode(key), decode(value) FROM parquet_kv_metadata('${path}')`)
+  const metadata = Object.fromEntries(pairs)
   assert.equal(metadata.flowkit_schema, '1')
   assert.match(metadata.flowkit_version, /^\d+\.\d+\.\d+$/)
   const { bytes, in_if } = JSON.parse(metadata.flowkit_columns)
-  assert.deepEqual(bytes, { unit: 'B', elements: [1, 231, 85], doc: 'Bytes observed (delta, or failing that total)' })
+  assert.deepEqual(bytes, { unit: 'B', elements: [1, 231, 85],
+    doc: 'Bytes observed (delta, or failing that total)' })
   assert.deepEqual(in_if.elements, [10])
 })
 
 test('an IPv4-mapped address is IPv4, unless the EtherType says that the packets were IPv6', async () => {
   const mapped = '::ffff:10.0.0.1'
   const path = await write([batchOf([
-    { src_addr: mapped, dst_addr: mapped }, { src_addr: mapped, next_hop: mapped, etype: 0x86dd }, { src_addr: mapped, etype: 0x0800 },
+    { src_addr: mapped, dst_addr: mapped }, { src_addr: mapped, next_hop: mapped, etype: 0x86dd },
+    { src_addr: mapped, etype: 0x0800 },
   ])])
   const expected = [
-    { src_addr: '10.0.0.1', dst_addr: '10.0.0.1' }, { src_addr: mapped, next_hop: '10.0.0.1' }, { src_addr: '10.0.0.1' },
+    { src_addr: '10.0.0.1', dst_addr: '10.0.0.1' }, { src_addr: mapped, next_hop: '10.0.0.1' },
+    { src_addr: '10.0.0.1' },
   ]
   assert.deepEqual(await read(path, { fields: ids('src_addr', 'dst_addr', 'next_hop') }), expected)
 })
 
-test('text keeps NULs, and ill-formed UTF-8 gets replacement characters; octets are as they were', async () => {
+test('text keeps NULs, ill-formed UTF-8 gets replacement characters, octets are as they were', async () => {
   const bytes = Uint8Array.of(0x61, 0x00, 0xff, 0xc3, 0x28, 0x62)
   const path = await write([batchOf([{ user_name: bytes, mpls_vpn_rd: bytes }, { user_name: 'a\0b' }])])
   assert.deepEqual(await read(path), [
@@ -134,21 +144,25 @@ test('elements without a column are a JSON object for others, and come back', as
   }
   const path = await write([batchOf([{ bytes: 1 }], more), batchOf([{ bytes: 2 }])], { extras: true })
   assert.deepEqual(await plainSql(`SELECT bytes, extra->>'flowActiveTimeout', extra FROM '${path}'`), [
-    ['1', '60', '{"flowActiveTimeout":60,"en99999id7":"010203","flowActiveTimeout_2":61,"VRFname":"hi"}'], ['2', null, null],
+    ['1', '60', '{"flowActiveTimeout":60,"en99999id7":"010203","flowActiveTimeout_2":61,"VRFname":"hi"}'],
+    ['2', null, null],
   ])
   const found: unknown[] = []
   for await (const batch of parquet.open!(path, { extras: true, onFault: () => assert.fail() })) {
     for (let row = 0; row < batch.length; row++) {
       const [start, length] = batch.extras.subarray(row * 2, row * 2 + 2)
       const { extras } = batch.shapes[batch.shape[row]]
-      found.push([extras.map(({ pen, id }) => `${pen}/${id}`), extras.length ? Buffer.from(batch.heap.slice(start, start + length)).toString('hex') : ''])
+      found.push([extras.map(({ pen, id }) => `${pen}/${id}`),
+        extras.length ? Buffer.from(batch.heap.slice(start, start + length)).toString('hex') : ''])
     }
   }
-  assert.deepEqual(found, [[['0/36', '99999/7', '0/36', '0/236'], '0002003c00030102030002003d00026869'], [[], '']])
+  assert.deepEqual(found, [[['0/36', '99999/7', '0/36', '0/236'], '0002003c00030102030002003d00026869'],
+    [[], '']])
 })
 
 test('only the fields asked for are written', async () => {
-  const path = await write([batchOf([{ bytes: 1, packets: 2, src_addr: '10.0.0.1' }])], { fields: ids('src_addr', 'bytes', 'out_if') })
+  const path = await write([batchOf([{ bytes: 1, packets: 2, src_addr: '10.0.0.1' }])],
+    { fields: ids('src_addr', 'bytes', 'out_if') })
   assert.deepEqual(await plainSql(`FROM '${path}'`), [['1', '0', '281470849515521', null]])
 })
 
@@ -164,7 +178,8 @@ test('columns that appear only later are in the one file all the same', async ()
 test('a file without flows has the columns', async () => {
   const path = await write([])
   assert.deepEqual(await read(path), [])
-  assert.deepEqual(await plainSql(`SELECT count(*) FROM (DESCRIBE FROM '${path}') WHERE column_name = 'bytes'`), [['1']])
+  const columns = await plainSql(`SELECT column_name FROM (DESCRIBE FROM '${path}')`)
+  assert.ok(columns.flat().includes('bytes'))
 })
 
 test('a file has its name once it is whole, and giving up leaves what was there', async () => {
@@ -184,14 +199,17 @@ test('a file has its name once it is whole, and giving up leaves what was there'
 
 test('addresses are text where that is asked for, and are read from it', async () => {
   const path = join(folder, 'text.parquet')
-  const flows: Flow[] = [{ src_addr: '10.0.0.1', dst_addr: '2001:db8::1:0:0:1' }, { src_addr: '::' }, { bytes: 1 }]
+  const flows: Flow[] = [{ src_addr: '10.0.0.1', dst_addr: '2001:db8::1:0:0:1' }, { src_addr: '::' },
+    { bytes: 1 }]
   await writeAll(await createParquetFile(path, { textAddresses: true }), [batchOf(flows)])
-  assert.deepEqual(await plainSql(`SELECT src_addr, dst_addr FROM '${path}'`), [['10.0.0.1', '2001:db8::1:0:0:1'], ['::', null], [null, null]])
+  assert.deepEqual(await plainSql(`SELECT src_addr, dst_addr FROM '${path}'`),
+    [['10.0.0.1', '2001:db8::1:0:0:1'], ['::', null], [null, null]])
   assert.deepEqual(await read(path), flows)
 })
 
 test('counters over 2^53 are cut there, and counted', async () => {
-  const path = await foreignFile(`SELECT unnest([9007199254740992, 9007199254740993, 9223372036854775807, 18446744073709551615])::UBIGINT AS bytes`)
+  const numbers = [2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n, 2n ** 64n - 1n]
+  const path = await foreignFile(`SELECT unnest([${numbers.join()}])::UBIGINT AS bytes`)
   let saturated = 0
   const bytes: number[] = []
   for await (const batch of parquet.open!(path, { onFault: () => assert.fail() })) {
@@ -202,14 +220,16 @@ test('counters over 2^53 are cut there, and counted', async () => {
   assert.equal(saturated, 3)
 })
 
-test('files of other tools are read by the names of their columns, cast to the types of the fields', async () => {
+test('files of other tools are read by the names of their columns, cast to the fields\' types', async () => {
   const path = await foreignFile(`SELECT * FROM (VALUES
-    ('10.0.0.1', '443', 6.0::DOUBLE, 1500::SMALLINT, TIMESTAMPTZ '2026-11-21 14:00:00.25+01', 'aa-bb-cc-dd-ee-ff', 1, 'x'),
+    ('10.0.0.1', '443', 6.0::DOUBLE, 1500::SMALLINT, TIMESTAMPTZ '2026-11-21 14:00:00.25+01',
+      'aa-bb-cc-dd-ee-ff', 1, 'x'),
     ('2001:db8::1', '99999', 300::DOUBLE, -5::SMALLINT, NULL, 'no address', 2, NULL),
     ('no address', '', NULL, NULL, TIMESTAMPTZ 'infinity', NULL, 3, 'y'))
     t(src_addr, "dstPort", proto, bytes, flow_start, src_mac, "unknown thing", user_name)`)
   assert.deepEqual(await read(path), [
-    { src_addr: '10.0.0.1', dst_port: 443, proto: 6, bytes: 1500, flow_start: 1795266000250000, src_mac: 0xaabbccddeeff, user_name: 'x' },
+    { src_addr: '10.0.0.1', dst_port: 443, proto: 6, bytes: 1500, flow_start: 1795266000250000,
+      src_mac: 0xaabbccddeeff, user_name: 'x' },
     { src_addr: '2001:db8::1' },
     { user_name: 'y' },
   ])
@@ -217,35 +237,43 @@ test('files of other tools are read by the names of their columns, cast to the t
 
 test('a Parquet file without a column that flowkit knows is refused', async () => {
   const path = await foreignFile('SELECT 1 AS price, true AS sold, [1, 2] AS bytes')
-  await assert.rejects(read(path), { code: 'ERR_INPUT', message: `Cannot read ${path} as flows: it has no column that flowkit knows` })
+  await assert.rejects(read(path), { code: 'ERR_INPUT',
+    message: `Cannot read ${path} as flows: it has no column that flowkit knows` })
 })
 
 test('a file that is cut short, or no Parquet at all, is refused', async () => {
   const path = await write([batchOf([{ bytes: 1 }])])
   await truncate(path, 500)
-  await assert.rejects(read(path), { name: 'FlowkitError', code: 'ERR_INPUT', message: /^Cannot read .*\.parquet: / })
+  await assert.rejects(read(path), { name: 'FlowkitError', code: 'ERR_INPUT',
+    message: /^Cannot read .*\.parquet: / })
   await writeFile(path, 'PAR1 is how it begins, and it ends otherwise')
   await assert.rejects(read(path), { name: 'FlowkitError', code: 'ERR_INPUT' })
-  await assert.rejects(read(join(folder, 'missing.parquet')), { message: /^Cannot read .*missing\.parquet: / })
+  await assert.rejects(read(join(folder, 'missing.parquet')),
+    { message: /^Cannot read .*missing\.parquet: / })
 })
 
 test('a reader applies the whole request: fields, window and filter', async () => {
   const hour = 3600e6
   const flow = (start: number | undefined, end: number | undefined, port: number, more: Flow = {}): Flow => ({
-    ...start !== undefined && { flow_start: start * hour }, ...end !== undefined && { flow_end: end * hour }, dst_port: port, bytes: 7, ...more,
+    ...start !== undefined && { flow_start: start * hour }, ...end !== undefined && { flow_end: end * hour },
+    dst_port: port, bytes: 7, ...more,
   })
   const path = await write([batchOf([
-    flow(1, 2, 1), flow(2, 3, 2), flow(1, 4, 3), flow(3, 3, 4), flow(undefined, undefined, 5, { event_time: 2 * hour }),
-    flow(undefined, undefined, 6), flow(undefined, 2.5, 7), flow(2.5, undefined, 8), flow(undefined, undefined, 9, { received: 9 * hour }),
+    flow(1, 2, 1), flow(2, 3, 2), flow(1, 4, 3), flow(3, 3, 4),
+    flow(undefined, undefined, 5, { event_time: 2 * hour }),
+    flow(undefined, undefined, 6), flow(undefined, 2.5, 7), flow(2.5, undefined, 8),
+    flow(undefined, undefined, 9, { received: 9 * hour }),
   ])])
-  const ports = async (request: Partial<ReadRequest>) => (await read(path, { fields: ids('dst_port'), ...request })).map((row) => {
-    assert.deepEqual(Object.keys(row), ['dst_port'])
-    return row.dst_port
-  })
+  const ports = async (request: Partial<ReadRequest>) => {
+    const rows = await read(path, { fields: ids('dst_port'), ...request })
+    for (const row of rows) assert.deepEqual(Object.keys(row), ['dst_port'])
+    return rows.map((row) => row.dst_port)
+  }
   assert.deepEqual(await ports({ since: 2 * hour, until: 3 * hour }), [1, 2, 3, 5, 7, 8])
   assert.deepEqual(await ports({ since: 3 * hour }), [2, 3, 4, 9])
   assert.deepEqual(await ports({ until: 2 * hour }), [1, 3])
-  assert.deepEqual(await ports({ filter: parseFilter('dst port > 2 and dst port < 6 and bytes 7') }), [3, 4, 5])
+  assert.deepEqual(await ports({ filter: parseFilter('dst port > 2 and dst port < 6 and bytes 7') }),
+    [3, 4, 5])
   assert.deepEqual(await ports({ filter: parseFilter('user_name bob') }), [])
   assert.deepEqual(await ports({ filter: parseFilter('dst port 1'), since: 9 * hour }), [])
 })
@@ -260,18 +288,20 @@ const hasPyarrow = spawnSync('python3', ['-c', 'import pyarrow.parquet']).status
 
 test('pyarrow reads the same values', { skip: hasPyarrow ? false : 'python3 has no pyarrow' }, async () => {
   const path = await write([batchOf([
-    { flow_start: 1795267440000001, bytes: 2 ** 53, src_addr: '10.1.2.3', user_name: 'Zoë', flow_id: 2n ** 64n - 1n, in_acl: Uint8Array.of(0, 255) }, {},
+    { flow_start: 1795267440000001, bytes: 2 ** 53, src_addr: '10.1.2.3', user_name: 'Zoë',
+      flow_id: 2n ** 64n - 1n, in_acl: Uint8Array.of(0, 255) }, {},
   ])])
-  const names: FieldName[] = ['bytes', 'user_name', 'flow_id']
+  const names = ['bytes', 'user_name', 'flow_id', 'src_addr_lo', 'in_acl', 'flow_start']
   const script = `
 import json, sys, pyarrow.parquet as pq
 t = pq.read_table(sys.argv[1])
-rows = [[str(r[n]) if r[n] is not None else None for n in ${JSON.stringify([...names, 'src_addr_lo', 'in_acl', 'flow_start'])}] for r in t.to_pylist()]
+rows = [[str(r[n]) if r[n] is not None else None for n in ${JSON.stringify(names)}] for r in t.to_pylist()]
 print(json.dumps([rows, t.schema.metadata[b'flowkit_schema'].decode()]))`
   const { stdout, stderr } = spawnSync('python3', ['-c', script, path], { encoding: 'utf8' })
   assert.equal(stderr, '')
   assert.deepEqual(JSON.parse(stdout), [[
-    ['9007199254740992', 'Zoë', '18446744073709551615', '281470849581571', "b'\\x00\\xff'", '2026-11-21 13:24:00.000001'],
+    ['9007199254740992', 'Zoë', '18446744073709551615', '281470849581571', "b'\\x00\\xff'",
+      '2026-11-21 13:24:00.000001'],
     [null, null, null, null, null, null],
   ], '1'])
 })

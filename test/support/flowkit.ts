@@ -39,7 +39,9 @@ export async function finished(child: ChildProcess): Promise<Finished> {
 }
 
 /** Run flowkit with `input` as its standard input. */
-export function flowkitWith(input: Uint8Array, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
+export function flowkitWith(
+  input: Uint8Array, args: readonly string[], env: NodeJS.ProcessEnv = {},
+): Promise<Finished> {
   const child = startFlowkit(args, env)
   child.stdin?.on('error', () => {}) // it may end before it has read everything
   child.stdin?.end(input)

@@ -21,7 +21,8 @@ export async function replayCapture(path: string, port: number): Promise<number>
   let sent = 0
   try {
     while (reader.next()) {
-      const source = reader.family === 4 ? String(reader.srcAddr) : Buffer.from(reader.srcAddr6).toString('hex')
+      const { family, srcAddr, srcAddr6 } = reader
+      const source = family === 4 ? String(srcAddr) : Buffer.from(srcAddr6).toString('hex')
       const socket = sockets.get(source) ?? await openSocket(`127.0.0.${sockets.size + 2}`)
       sockets.set(source, socket)
       const payload = reader.bytes.slice(reader.start, reader.end)

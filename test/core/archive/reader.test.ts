@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { appendFile, cp, mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, mkdtemp, open, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -29,7 +29,8 @@ before(async () => {
     await writer.write(batchOf(Array.from({ length: 3 }, (_, i): Flow => {
       const received = NOON + hour * HOUR + i * 60e6 + 70e6
       // the last flow of the third hour began long before
-      return { received, flow_start: hour === 2 && i === 2 ? NOON : received - 65e6, flow_end: received - 5e6, bytes: hour * 10 + i }
+      return { received, flow_start: hour === 2 && i === 2 ? NOON : received - 65e6, flow_end: received - 5e6,
+        bytes: hour * 10 + i }
     })))
   }
   await writer.close()
@@ -37,9 +38,12 @@ before(async () => {
 })
 
 /** Read bytes only, and what is said of faults. */
-async function read(paths: string | readonly string[], request: Partial<ArchiveRequest> = {}): Promise<{ bytes: unknown[], faults: string[] }> {
+async function read(
+  paths: string | readonly string[], request: Partial<ArchiveRequest> = {},
+): Promise<{ bytes: unknown[], faults: string[] }> {
   const faults: string[] = []
-  const rows = await rowsOf(openArchive(paths, { fields: [ID.bytes], onFault: (fault) => faults.push(fault.reason), ...request }))
+  const onFault: ArchiveRequest['onFault'] = (fault) => faults.push(fault.reason)
+  const rows = await rowsOf(openArchive(paths, { fields: [ID.bytes], onFault, ...request }))
   return { bytes: rows.map((row) => row.bytes), faults }
 }
 
@@ -59,12 +63,15 @@ async function damage(path: string, columns: readonly string[], rowGroup: number
     FROM parquet_metadata('${path}') WHERE path_in_schema IN (${names}) AND row_group_id = ${rowGroup}`)
   assert.equal(places.length, columns.length)
   await using file = await open(path, 'r+')
-  for (const [start, size] of places) await file.write(Buffer.alloc(Number(size), 0xff), 0, Number(size), Number(start))
+  for (const [start, size] of places) {
+    await file.write(Buffer.alloc(Number(size), 0xff), 0, Number(size), Number(start))
+  }
 }
 
 test('flows come in the order of the files, and only the fields asked for', async () => {
   assert.deepEqual(await read(hours), { bytes: [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32], faults: [] })
-  const rows = await rowsOf(openArchive(hours, { fields: ids('packets', 'bytes'), limit: 1, onFault: () => assert.fail() }))
+  const fields = ids('packets', 'bytes')
+  const rows = await rowsOf(openArchive(hours, { fields, limit: 1, onFault: () => assert.fail() }))
   assert.deepEqual(rows, [{ bytes: 0 }])
 })
 
@@ -73,7 +80,8 @@ test('an archive is one path, or files, folders and globs', async () => {
   assert.deepEqual((await read(files[1])).bytes, [10, 11, 12])
   assert.deepEqual((await read([files[2], files[0]])).bytes, [20, 21, 22, 0, 1, 2])
   assert.deepEqual((await read(dirname(files[3]))).bytes, [30, 31, 32])
-  assert.deepEqual((await read(join(hours, 'flows', '*', 'hour=1[34]', '*.parquet'))).bytes, [10, 11, 12, 20, 21, 22])
+  assert.deepEqual((await read(join(hours, 'flows', '*', 'hour=1[34]', '*.parquet'))).bytes,
+    [10, 11, 12, 20, 21, 22])
   await assert.rejects(read(join(folder, 'nowhere')), { code: 'ENOENT' })
   await assert.rejects(read(join(hours, '*.nothing')), { code: 'ERR_INPUT', message: /nothing matches$/ })
 })
@@ -91,19 +99,50 @@ test('a window finds a long flow in the file of a later hour', async () => {
   assert.deepEqual((await read(hours, { until: NOON })).bytes, [])
 })
 
-test('files outside the window are not read', async () => {
+test('files outside the window are not read, by their statistics', async () => {
   const copy = await damaged('pruned', 0, 1, 3)
-  assert.deepEqual(await read(copy, { since: NOON + 2 * HOUR, until: NOON + 3 * HOUR }), { bytes: [20, 21, 22], faults: [] })
+  for (const file of await archiveFiles(copy)) await rename(file, file.replace(/\.\d+-\d+\.parquet$/, '.parquet'))
+  const window = { since: NOON + 2 * HOUR, until: NOON + 3 * HOUR }
+  assert.deepEqual(await read(copy, window), { bytes: [20, 21, 22], faults: [] })
   assert.equal((await read(copy)).faults.length, 3)
+})
+
+test('files outside the window are not opened, by their names', async () => {
+  const copy = await damaged('named')
+  for (const i of [0, 1, 3]) await writeFile(files[i].replace(hours, copy), 'no Parquet')
+  const window = { since: NOON + 2 * HOUR, until: NOON + 3 * HOUR }
+  assert.deepEqual(await read(copy, window), { bytes: [20, 21, 22], faults: [] })
+  assert.equal((await read(copy, { since: NOON + 2 * HOUR })).faults.length, 1)
+  assert.equal((await read(copy, { until: NOON + 70e6 })).faults.length, 1)
+})
+
+test('the span in a name covers the first start and the last end, whatever stands for them', async () => {
+  const path = join(folder, 'spans')
+  const writer = await openArchiveWriter(path)
+  const spanOf = async (...flows: Flow[]) => {
+    await writer.write(batchOf(flows))
+    const [file] = await writer.rotate()
+    return /[0-9a-f]{8}(.*)\.parquet$/.exec(file.path)?.[1]
+  }
+  const [a, b] = [1795262400, 1795266000]
+  assert.equal(await spanOf({ flow_start: a * 1e6, flow_end: b * 1e6 - 1 }), `.${a}-${b}`)
+  assert.equal(await spanOf({ flow_start: a * 1e6 - 1, flow_end: b * 1e6 }), `.${a - 1}-${b + 1}`)
+  assert.equal(await spanOf({ flow_start: b * 1e6 }, { flow_end: a * 1e6 }, {}), `.${a}-${b + 1}`)
+  assert.equal(await spanOf({ received: a * 1e6 }, { event_time: b * 1e6, received: 1 }), `.${a}-${b + 1}`)
+  assert.equal(await spanOf({ flow_start: -1, flow_end: a * 1e6 }), `.0-${a + 1}`)
+  assert.equal(await spanOf({ bytes: 1 }), '')
+  await writer.close()
 })
 
 test('row groups outside the window are not read', async () => {
   const path = join(folder, 'row-groups')
   const writer = await openArchiveWriter(path)
-  for (const batch of syntheticFlows({ flows: 140_000, from: NOON, span: 0.9 * HOUR })) await writer.write(batch)
+  const traffic = { flows: 140_000, from: NOON, span: 0.9 * HOUR }
+  for (const batch of syntheticFlows(traffic)) await writer.write(batch)
   const [file] = await writer.rotate()
   await writer.close()
-  assert.deepEqual(await plainSql(`SELECT count(DISTINCT row_group_id) FROM parquet_metadata('${file.path}')`), [['2']])
+  const groups = `SELECT count(DISTINCT row_group_id) FROM parquet_metadata('${file.path}')`
+  assert.deepEqual(await plainSql(groups), [['2']])
   const since = NOON + 0.89 * HOUR // the second row group begins at 0.84
   const expected = await read(path, { since })
   assert.ok(expected.bytes.length > 100)
@@ -142,7 +181,8 @@ test('what lies before the damage in a file is read, and no flow comes twice', a
   const writer = await openArchiveWriter(path)
   const expected: number[] = []
   for (let part = 0; part < 3; part++) {
-    for (const batch of syntheticFlows({ flows: 150_000, seed: part, from: NOON + part * HOUR, span: 0.9 * HOUR })) {
+    const traffic = { flows: 150_000, seed: part, from: NOON + part * HOUR, span: 0.9 * HOUR }
+    for (const batch of syntheticFlows(traffic)) {
       await writer.write(batch)
       if (part !== 1) expected.push(...batch.bytes.subarray(0, batch.length))
     }
@@ -157,7 +197,7 @@ test('what lies before the damage in a file is read, and no flow comes twice', a
   assert.deepEqual([...bytes.slice(0, 150_000), ...bytes.slice(150_000 + good)], expected)
 })
 
-test('files of other tools among them are read by their columns, and those without any are named', async () => {
+test('files of other tools are read by their columns, and those without any are named', async () => {
   const copy = await damaged('foreign')
   const place = join(copy, 'flows', 'date=2026-11-21', 'hour=13')
   await runPlain(`COPY (SELECT '77' AS bytes, 5 AS other) TO '${place}/a.parquet' (FORMAT parquet)`)
@@ -170,30 +210,36 @@ test('files of other tools among them are read by their columns, and those witho
 test('files of a later schema are named', async () => {
   const path = join(folder, 'later.parquet')
   await runPlain(`COPY (SELECT 5 AS bytes) TO '${path}' (FORMAT parquet, KV_METADATA {flowkit_schema: '2'})`)
-  assert.deepEqual(await read(path), { bytes: [], faults: [`Cannot read ${path}: it has schema 2 of a later flowkit, expected 1`] })
+  const reason = `Cannot read ${path}: it has schema 2 of a later flowkit, expected 1`
+  assert.deepEqual(await read(path), { bytes: [], faults: [reason] })
 })
 
 test('filters are applied where the data is', async () => {
-  assert.deepEqual((await read(hours, { filter: parseFilter('bytes > 11 and bytes < 31') })).bytes, [12, 20, 21, 22, 30])
+  assert.deepEqual((await read(hours, { filter: parseFilter('bytes > 11 and bytes < 31') })).bytes,
+    [12, 20, 21, 22, 30])
   assert.deepEqual((await read(hours, { filter: parseFilter('user_name bob or bytes 1') })).bytes, [1])
 })
 
 test('flows are sorted by a field, equal ones in their order, those without it last', async () => {
   const path = join(folder, 'sorted')
   const writer = await openArchiveWriter(path)
-  const flows: Flow[] = [{ packets: 2 }, {}, { packets: 1 }, { packets: 2 }, { packets: 3 }, {}, { packets: 1 }]
-  await writer.write(batchOf(flows.map((flow, i) => ({ received: NOON, bytes: i, ...flow }))))
+  const packets = [2, undefined, 1, 2, 3, undefined, 1]
+  await writer.write(batchOf(packets.map((count, i): Flow => (
+    { received: NOON, bytes: i, ...count !== undefined && { packets: count } }
+  ))))
   await writer.close()
   const sort = { field: FIELDS[ID.packets], descending: true }
   assert.deepEqual((await read(path, { sort })).bytes, [4, 0, 3, 2, 6, 1, 5])
   assert.deepEqual((await read(path, { sort: { ...sort, descending: false } })).bytes, [2, 6, 0, 3, 4, 1, 5])
   assert.deepEqual((await read(path, { sort, limit: 3 })).bytes, [4, 0, 3])
   assert.deepEqual((await read(path, { limit: 3 })).bytes, [0, 1, 2])
-  assert.deepEqual((await read(path, { sort: { field: FIELDS[ID.userName], descending: true } })).bytes, [0, 1, 2, 3, 4, 5, 6])
+  assert.deepEqual((await read(path, { sort: { field: FIELDS[ID.userName], descending: true } })).bytes,
+    [0, 1, 2, 3, 4, 5, 6])
 })
 
 test('a reader that is left early lets go of everything', async () => {
-  for await (const batch of openArchive(join(folder, 'middle'), { fields: [ID.packets], onFault: () => {} })) {
+  const reader = openArchive(join(folder, 'middle'), { fields: [ID.packets], onFault: () => {} })
+  for await (const batch of reader) {
     assert.ok(batch.length > 0)
     break
   }

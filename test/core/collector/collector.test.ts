@@ -50,7 +50,9 @@ async function start(options: Partial<CollectorOptions> = {}): Promise<Harness> 
     collector, written, faults, failures,
     send: (payload) => new Promise((resolve, reject) => {
       const socket = createSocket('udp4')
-      socket.send(payload, port, '127.0.0.1', (error) => socket.close(() => error ? reject(error) : resolve()))
+      socket.send(payload, port, '127.0.0.1', (error) => {
+        socket.close(() => error ? reject(error) : resolve())
+      })
     }),
     async arrived(count) {
       while (collector.counters.datagrams < count) await new Promise((resolve) => setImmediate(resolve))
@@ -69,11 +71,13 @@ test('flows go from the socket to the writer, and the ledger tells of their expo
   assert.equal(written.exporterAddr.v4[0], 0x7f000001)
   assert.ok(Math.abs(written.received[0] / 1000 - Date.now()) < 600_000)
   await collector.stop()
-  assert.deepEqual(collector.counters, { datagrams: 2, refused: 0, records: 5, filtered: 0, written: 5, lost: 0 })
+  assert.deepEqual(collector.counters, {
+    datagrams: 2, refused: 0, records: 5, filtered: 0, written: 5, lost: 0,
+  })
   assert.deepEqual(ledgerOf(collector.decoder.exporters), [{
-    exporter: '127.0.0.1', datagrams: 2, bytes: 24 * 2 + 48 * 5, records: 5, options_records: 0, templates: 0, faulty: 0,
-    held_sets: 0, late_sets: 0, abandoned_sets: 0, missing_flows: 5, missing_messages: 0, missing_records: 0,
-    reordered: 0, restarts: 0,
+    exporter: '127.0.0.1', datagrams: 2, bytes: 24 * 2 + 48 * 5, records: 5, options_records: 0, templates: 0,
+    faulty: 0, held_sets: 0, late_sets: 0, abandoned_sets: 0, missing_flows: 5, missing_messages: 0,
+    missing_records: 0, reordered: 0, restarts: 0,
   }])
 })
 
@@ -110,7 +114,9 @@ test('a filter drops rows and they are counted', async () => {
   await send(v5(5, 0))
   await collector.stop()
   assert.deepEqual([...written.bytes.subarray(0, written.length)], [1, 3, 5])
-  assert.deepEqual(collector.counters, { datagrams: 1, refused: 0, records: 5, filtered: 2, written: 3, lost: 0 })
+  assert.deepEqual(collector.counters, {
+    datagrams: 1, refused: 0, records: 5, filtered: 2, written: 3, lost: 0,
+  })
 })
 
 test('a writer that fails loses its flows, which are counted, and collecting goes on', async () => {
@@ -129,10 +135,12 @@ test('a writer that fails loses its flows, which are counted, and collecting goe
   await send(v5(3, 4))
   await collector.stop()
   assert.deepEqual(failures.map(String), ['Error: disk full'])
-  assert.deepEqual(collector.counters, { datagrams: 2, refused: 0, records: 7, filtered: 0, written: 3, lost: 4 })
+  assert.deepEqual(collector.counters, {
+    datagrams: 2, refused: 0, records: 7, filtered: 0, written: 3, lost: 4,
+  })
 })
 
-test('datagrams are refused and counted while the writer is too far behind, and memory stays bounded', async () => {
+test('datagrams are refused and counted while the writer is too far behind', async () => {
   const gate = Promise.withResolvers<void>()
   const { collector, send, arrived } = await start({
     writer: { write: () => gate.promise, async close() {}, async abort() {} },

@@ -42,11 +42,14 @@ function textAt(bytes: Uint8Array, at: number): string {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const length = view.readUInt32LE(at)
   if (length <= 12) return view.toString('utf8', at + 4, at + 4 + length)
-  return Buffer.from(duckdb.get_data_from_pointer(bytes.buffer as ArrayBuffer, bytes.byteOffset + at + 8, length)).toString()
+  const buffer = bytes.buffer as ArrayBuffer
+  return Buffer.from(duckdb.get_data_from_pointer(buffer, bytes.byteOffset + at + 8, length)).toString()
 }
 
-/** A row by field names: times and counts as numbers, `u64` as bigint, addresses and text as text, octets in hex. */
+/** A row by field names: numbers, `u64` as bigint, addresses and text as text, octets in hexadecimal. */
 export type PlainRow = Record<string, unknown>
+
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** A row of a batch, with every field that its shape has. */
 export function rowOf(batch: FlowBatch, row: number): PlainRow {
@@ -60,7 +63,7 @@ export function rowOf(batch: FlowBatch, row: number): PlainRow {
     } else if (type === 'u64') out[name] = BigInt(numbers[row * 2 + 1]) << 32n | BigInt(numbers[row * 2])
     else if (type === 'text' || type === 'octets') {
       const bytes = batch.heap.slice(numbers[row * 2], numbers[row * 2] + numbers[row * 2 + 1])
-      out[name] = type === 'text' ? new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes) : Buffer.from(bytes).toString('hex')
+      out[name] = type === 'text' ? utf8.decode(bytes) : Buffer.from(bytes).toString('hex')
     } else out[name] = numbers[row]
   }
   return out
