@@ -27,7 +27,7 @@ export const analyze: Command = defineCommand({
       description: 'Group by these fields; addresses also by prefix, src_addr/24 or src_addr/24/64',
     }),
     sum: Type.Array(choice(SUMS, { title: 'SUM', description: '' }), {
-      default: 'bytes', description: 'What to add up; the first orders',
+      default: 'bytes', description: 'What to add up, the first for the order',
     }),
     n: Type.Integer({ minimum: 1, default: 10, description: 'Groups to print' }),
     sql: Type.Optional(Type.String({

@@ -20,7 +20,7 @@ const MAX_ROTATE = 86_400_000
 /** `flowkit collect`: export datagrams into the archive, until a signal ends it. */
 export const collect: Command = defineCommand({
   name: 'collect',
-  summary: 'Receive NetFlow and IPFIX over UDP into the archive',
+  summary: 'Receive NetFlow, IPFIX and sFlow over UDP into the archive',
   args: [],
   options: Type.Object({
     listen: Type.Optional(Type.Array(Type.String({ title: '[ADDR:]PORT' }), {

@@ -12,7 +12,7 @@ import type { FlowFormat, ReadRequest } from './format.ts'
 /** Export datagrams in a packet capture: pcap or pcapng, on any UDP port. */
 export const netflowPcap: FlowFormat = {
   name: 'netflow-pcap',
-  summary: 'NetFlow and IPFIX datagrams in a pcap or pcapng capture',
+  summary: 'NetFlow, IPFIX and sFlow datagrams in a pcap or pcapng capture',
   extensions: ['.pcap', '.pcapng', '.cap'],
   probe: (head) => isCapture(head) ? 90 : 0,
   decoder,

@@ -79,6 +79,7 @@ export async function openDuck(
 
   async function* stream(sql: string): AsyncGenerator<DataChunk> {
     await run('BEGIN')
+    let ended = false
     try {
       const statement = await api.prepare(connection, sql)
       const result = await api.execute_prepared_streaming(statement)
@@ -91,10 +92,13 @@ export async function openDuck(
         yield chunk
         if (count % CHUNKS_PER_COLLECTION === 0) collectGarbage()
       }
+      ended = true
       // a query that fails on the way ends like one that is done, but its transaction takes nothing more
       const done = await run('SELECT 1').then(() => true, () => false)
       if (!done) await explain(sql)
     } finally {
+      if (!ended) api.interrupt(connection) // the caller wants no more
+      await running?.catch(() => {})
       if (!closing) await run('ROLLBACK')
     }
   }

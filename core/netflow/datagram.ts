@@ -1,6 +1,7 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FLOW_TYPE } from '../flow/names.ts'
+import { SFLOW_V5 } from './detect.ts'
 import { domainOf, exporterOf, newExporters, type Exporter, type Exporters } from './exporters.ts'
 import { decodeFixed, fixedVersion, type FixedPlans } from './fixed.ts'
 import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
@@ -66,7 +67,6 @@ export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDec
 
 const V9_HEADER = 20
 const IPFIX_HEADER = 16
-const SFLOW_V5 = 5
 
 function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, batch: FlowBatch): number {
   const { bytes, view, start, end } = datagram

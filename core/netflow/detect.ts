@@ -3,7 +3,8 @@ import { fixedVersion, recordSize } from './fixed.ts'
 /** UDP ports that exporters send to by custom: there the version alone tells export data, damaged or not. */
 const EXPORT_PORTS: ReadonlySet<number> = new Set([2055, 2056, 4432, 4739, 6343, 9555, 9991, 9995, 9996])
 
-const SFLOW_V5 = 5
+/** The 32-bit version that sFlow v5 datagrams begin with. */
+export const SFLOW_V5 = 5
 
 /** NetFlow versions and IPFIX; sFlow's 32-bit version begins with 0. */
 const VERSIONS: ReadonlySet<number> = new Set([1, 5, 6, 7, 8, 9, 10])

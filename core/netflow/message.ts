@@ -108,7 +108,7 @@ function fillAddress(
   for (; row < end; row++) for (let i = 0; i < 16; i++) storage[row * 16 + i] = v6[i]
 }
 
-/** Export time of v1 to v8 in µs, cut to whole milliseconds like the uptimes that are counted back from it. */
+/** Export time of v1 to v8 in µs, cut to whole milliseconds like the uptimes counted back from it. */
 export function exportMicros(secs: number, nsecs: number): number {
   return secs * 1e6 + Math.floor(nsecs / 1e6) * 1000
 }

@@ -1,5 +1,5 @@
 import type { AddressColumn } from '../flow/address.ts'
-import { isAddress, type FlowBatch } from '../flow/batch.ts'
+import type { FlowBatch } from '../flow/batch.ts'
 import { FIELDS, ID } from '../flow/fields.ts'
 import type { Shape } from '../flow/shape.ts'
 
@@ -18,14 +18,25 @@ export function markRuns(batch: FlowBatch, fields: readonly number[], begins: Ui
   const { length, shape } = batch
   if (length > 0) begins[0] = 1
   for (let row = 1; row < length; row++) begins[row] = shape[row] === shape[row - 1] ? 0 : 1
-  for (const id of [...ADDRESS_FIELDS, ID.etype, ...fields]) {
+  for (const id of ADDRESS_FIELDS) {
+    if (batch.has(id)) markFamilies((batch.column(id) as AddressColumn).family, batch, id, begins)
+  }
+  for (const id of [ID.etype, ...fields]) {
     if (!batch.has(id)) continue
+    const values = batch.column(id) as Uint8Array | Uint16Array | Uint32Array
     const present = batch.present(id)
-    const column = batch.column(id)
-    const values = isAddress(column) ? column.family : column
     for (let row = 1; row < length; row++) {
       if (values[row] !== values[row - 1] && present[shape[row]] === 1) begins[row] = 1
     }
+  }
+}
+
+/** A function of its own, so that its loop sees arrays of one type only. */
+function markFamilies(family: Uint8Array, batch: FlowBatch, id: number, begins: Uint8Array): void {
+  const { length, shape } = batch
+  const present = batch.present(id)
+  for (let row = 1; row < length; row++) {
+    if (family[row] !== family[row - 1] && present[shape[row]] === 1) begins[row] = 1
   }
 }
 

@@ -118,7 +118,7 @@ test('collect refuses what it cannot use, in one line', async () => {
     [['--listen', 'nowhere'], 'listen on "nowhere": expected [udp://][ADDRESS:]PORT such as 2055 or '],
     [['--listen', 'tcp://[::1]:1'], 'listen on "tcp://[::1]:1": this version listens on udp:// only\n'],
     [['--listen', '127.0.0.1:0', '--to', file], `create "${file}/flows": `],
-    [['--listen', '192.0.2.1:1', '--to', closed], 'listen on 192.0.2.1:1: this machine has no such address\n'],
+    [['--listen', '192.0.2.1:1', '--to', closed], 'listen on 192.0.2.1:1: this machine has no such '],
     [['--listen', '127.0.0.1:0', '--to', closed, '-f', 'proto'], 'parse filter: '],
   ] as const) {
     const { exitCode, stdout, stderr } = await flowkit(['collect', ...args])

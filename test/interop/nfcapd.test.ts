@@ -16,14 +16,16 @@ const NAMES: Readonly<Record<string, string>> = {
   in_if: 'input_snmp', out_if: 'output_snmp', icmp_type: 'icmp_type', icmp_code: 'icmp_code',
 }
 
-async function flowsOf(version: ExportVersion['version'], rows: readonly RowSource[]): Promise<Record<string, unknown>[]> {
+type Told = Record<string, unknown>
+
+async function flowsOf(version: ExportVersion['version'], rows: readonly RowSource[]): Promise<Told[]> {
   const { flows, said } = await throughNfcapd(encodeAll(datagramEncoder({ version }, OPTIONS), batchOf(...rows)))
   assert.match(said, new RegExp(`Flows: ${rows.length}, .*Sequence Errors: 0, Bad Packets: 1`)) // the one that ends it
   return flows
 }
 
 /** A row as nfdump's JSON has it. */
-function asNfdump(row: Row, version: number): Record<string, unknown> {
+function asNfdump(row: Row, version: number): Told {
   const family = String(row['src_addr']).includes(':') ? 6 : 4
   const text = (name: string) => new Date(Number(row[name]) / 1000).toISOString().slice(0, -1)
   const told = Object.entries(NAMES).filter(([name]) => name in row).map(([name, theirs]) => [theirs, row[name]])
@@ -64,7 +66,8 @@ test('nfcapd reads what firewalls tell by v9: events, addresses after translatio
     fields: {
       ...fields, event_time: Number(fields['flow_end']), firewall_event: 2, firewall_ext_event: 1001, flow_id: 123_456,
       post_nat_src_addr: '203.0.113.1', post_nat_dst_addr: '198.51.100.9', post_napt_src_port: 1025,
-      post_napt_dst_port: 8443, in_acl: '0102030405060708090a0b0c', out_acl: '000000000000000000000000', user_name: 'alice',
+      post_napt_dst_port: 8443, in_acl: '0102030405060708090a0b0c', out_acl: '000000000000000000000000',
+      user_name: 'alice',
     },
   }])
   assert.deepEqual([

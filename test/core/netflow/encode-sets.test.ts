@@ -225,10 +225,19 @@ test('the options of v9 have the system for their scope', () => {
 })
 
 test('flows with another rate have it in their records; those without one say 1 there', () => {
-  const { collector, rows } = sampledBy(ASSUMED, { ...ASSUMED, sampling_rate: 50 }, {}, { ...ASSUMED, sampling_applied: 1 })
+  const scaled = { ...ASSUMED, sampling_applied: 1 }
+  const { collector, rows } = sampledBy(ASSUMED, { ...ASSUMED, sampling_rate: 50 }, {}, scaled)
   const { options, record } = SAMPLING_SOURCE
   assert.deepEqual(rows, [[100, options], [50, record], [1, record], [1, record]])
   assert.equal(collector.domain(9, 7).sampling.whole?.rate, 100)
+})
+
+test('records of variable length say it too', () => {
+  const rows = [{ ...FLOW, ...ASSUMED }, { user_name: 'alice', bytes: 5 }]
+  const made = decodeAll(encodeAll(setEncoder(10, OPTIONS), batchOf(...rows.map((fields) => ({ fields })))))
+  assert.deepEqual(pick(made, 'sampling_rate', 'user_name', 'bytes'), [
+    { sampling_rate: 100, bytes: 5000 }, { sampling_rate: 1, user_name: 'alice', bytes: 5 },
+  ])
 })
 
 test('if the first flow has no rate, all rates are in records', () => {
@@ -238,7 +247,8 @@ test('if the first flow has no rate, all rates are in records', () => {
 })
 
 test('a rate that came with its record goes with it', () => {
-  assert.deepEqual(sampledBy({ sampling_rate: 10, sampling_source: SAMPLING_SOURCE.record }).rows, [[10, SAMPLING_SOURCE.record]])
+  const { record } = SAMPLING_SOURCE
+  assert.deepEqual(sampledBy({ sampling_rate: 10, sampling_source: record }).rows, [[10, record]])
 })
 
 test('samplers are told by a table of options', () => {
