@@ -82,9 +82,9 @@ async function* chunks(
   duck: Duck, survey: Survey, fields: readonly Field[], request: ParquetRequest,
 ): AsyncGenerator<DataChunk> {
   let rows = 0
-  async function* run(sources: readonly Source[], skip: number): AsyncGenerator<DataChunk> {
+  async function* run(of: Survey, skip: number): AsyncGenerator<DataChunk> {
     if (rows === request.limit) return
-    const query = querySql({ ...survey, sources }, fields, request)
+    const query = querySql(of, fields, request)
     const limit = request.limit === undefined ? '' : ` LIMIT ${request.limit - rows}`
     for await (const chunk of duck.stream(`${query}${limit}${skip === 0 ? '' : ` OFFSET ${skip}`}`)) {
       rows += duck.api.data_chunk_get_size(chunk)
@@ -92,7 +92,7 @@ async function* chunks(
     }
   }
   try {
-    return yield* run(survey.sources, 0)
+    return yield* run(survey, 0)
   } catch (error) {
     if (request.sort) throw duckError(error, 'sort flows')
   }
@@ -101,12 +101,11 @@ async function* chunks(
   let skip = rows
   for (const { paths, expressions } of survey.sources) {
     for (const path of paths) {
-      const source = { paths: [path], ...expressions && { expressions } }
       try {
-        const sql = querySql({ ...survey, sources: [source] }, fields, request)
+        const sql = querySql(await surveyOne(duck, path, survey, expressions), fields, request)
         const [[count]] = skip === 0 ? [[1]] : await duck.rows(`SELECT count(*) FROM (${sql})`)
         if (Number(count) > skip) {
-          yield* run([source], skip)
+          yield* run(await surveyOne(duck, path, survey, expressions), skip)
           skip = 0
         } else skip -= Number(count)
       } catch (error) {
@@ -116,6 +115,15 @@ async function* chunks(
       }
     }
   }
+}
+
+/** A survey of one of the files: it may lack columns that others have. */
+async function surveyOne(
+  duck: Duck, path: string, survey: Survey, expressions: Source['expressions'],
+): Promise<Survey> {
+  if (expressions) return { ...survey, sources: [{ paths: [path], expressions }] }
+  const own = await surveyFiles(duck, [path], {}, ({ error }) => { throw error })
+  return { ...own, extras: survey.extras }
 }
 
 /** The query for all rows asked for, without a limit. */

@@ -179,6 +179,23 @@ test('a damaged file is named, and what lies around it is read', async () => {
   assert.match(faults[0], /^Cannot read .*hour=13.*\.parquet: /)
 })
 
+test('beside a damaged file, one that lacks a column of it is read all the same', async () => {
+  const place = join(folder, 'columns-differ')
+  const writer = await openArchiveWriter(place)
+  await writer.write(batchOf([{ received: NOON, bytes: 1 }]))
+  await writer.rotate()
+  await writer.write(batchOf([{ received: NOON + HOUR, bytes: 2, engine_type: 7 }]))
+  await writer.close()
+  const [, last] = await archiveFiles(place)
+  await damage(last, ['bytes'], 0)
+  const faults: string[] = []
+  const reader = openArchive(place, { onFault: ({ reason }) => faults.push(reason) })
+  const rows: unknown[] = []
+  for await (const batch of reader) rows.push(...batch.bytes.subarray(0, batch.length))
+  assert.deepEqual(rows, [1])
+  assert.equal(faults.length, 1)
+})
+
 test('what lies before the damage in a file is read, and no flow comes twice', async () => {
   const path = join(folder, 'middle')
   const writer = await openArchiveWriter(path)
