@@ -5,7 +5,8 @@ import { SAMPLING_SOURCE } from '../flow/names.ts'
 import type { Shape } from '../flow/shape.ts'
 import { column, iana, padding } from './layout.ts'
 import { fillHeader, headerFields, rowShape, type MessageHeader } from './message.ts'
-import { makePlan, runPlan, type LayoutField, type Wanted } from './plan.ts'
+import { makePlan, type LayoutField, type Wanted } from './plan.ts'
+import { runPlan } from './records.ts'
 import { fillSampling, samplingFields } from './sampling.ts'
 import type { Ready } from './templates.ts'
 import { V8_HEADER_SIZE, V8_SCHEMES } from './v8.ts'
@@ -93,7 +94,9 @@ export function decodeFixed(
   }
   batch.reserve(count)
   const row = batch.length
-  runPlan(ready.plan, view, bytes, at + headerSize, count, batch, row, header)
+  const { plan } = ready
+  const records = { bytes, view, at: at + headerSize, size: plan.size, count, source: bytes }
+  runPlan(plan, records, batch, row, header)
   if (header.samplingRate > 0) {
     const { samplingAlgorithm } = header
     const shape = samplingAlgorithm > 0 ? ready.sampledHow : ready.sampled

@@ -1,10 +1,9 @@
-import type { FlowBatch } from '../flow/batch.ts'
 import { FIELDS, ID, type Field } from '../flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6 } from '../flow/names.ts'
 import { makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits } from '../flow/shape.ts'
-import { OP, runStep, type Clock, type Step } from './steps.ts'
+import { OP, PACKED_LENGTH, type Step } from './steps.ts'
 
-/** The enterprise number of a layout field that names a column, where no element does: its id is the field's. */
+/** The enterprise number of a layout field that names a column, as no element does: its id is the field's. */
 export const COLUMN_PEN = -1
 
 /** One field of a record: which element, and how long it is (65535: its length stands before it). */
@@ -22,18 +21,20 @@ export interface Wanted {
   readonly extras: boolean
 }
 
-/** A record layout made ready: which loops to run for which columns, and the shape of the rows that come out. */
+/** A record layout made ready: which loops to run for which columns, and the shape of the rows. */
 export interface Plan {
   readonly steps: readonly Step[]
   /** Bytes of a record if all fields have fixed lengths, else the fewest it can have. */
   readonly minLength: number
-  /** Lengths of all fields if one is variable; undefined for fixed layouts. */
-  readonly lengths: Uint16Array | undefined
+  /** Bytes of a record, packed if it is not of fixed length (see `Records`). */
+  readonly size: number
+  /** Bytes before, between and after the variable-length fields: one element for fixed layouts. */
+  readonly gaps: Uint32Array
   readonly shape: Shape
   /** Whether records tell their sampler. */
   readonly hasSampler: boolean
-  /** Places of the fields that are kept as extras, and their offsets in fixed layouts. */
-  readonly extras: readonly { readonly index: number, readonly at: number, readonly length: number }[]
+  /** The fields that are kept as extras: offset and length, as of steps. */
+  readonly extras: readonly { readonly at: number, readonly length: number }[]
 }
 
 const SECONDS = new Set([150, 151, 322])
@@ -72,14 +73,14 @@ function elementKey(pen: number, id: number): number {
  */
 export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTellUptime: boolean): Plan {
   const offsets = offsetsOf(layout)
-  const variable = layout.some((f) => f.length === VARIABLE_LENGTH)
   const init = layout.findIndex((f) => f.pen === 0 && f.id === 160 && f.length === 8)
   const chosen = choose(layout, canTellUptime || init >= 0)
   const all: Step[] = []
   const used = new Set<number>()
   const present = new Set<number>()
   for (const { index, field } of chosen) {
-    const step = stepFor(layout[index], field, index, offsets[index], init < 0 ? NO_INIT : variable ? init : offsets[init] - offsets[index])
+    const toInit = init < 0 ? NO_INIT : offsets[init] - offsets[index]
+    const step = stepFor(layout[index], field, index, offsets[index], toInit)
     if (!step) continue
     used.add(index)
     all.push(step)
@@ -91,13 +92,17 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
   addEtype(all, present)
   const steps = wanted.fields ? neededSteps(all, wanted.fields) : all
   const shown = wanted.fields ? [...present].filter((id) => wanted.fields![id]) : present
-  const extras = !wanted.extras ? [] : layout.map((f, index) => ({ index, at: offsets[index], length: f.length }))
+  const extras = !wanted.extras ? [] : layout
+    .map(({ length }, index) => ({ index, at: offsets[index], length }))
     .filter(({ index, length }) => !used.has(index) && length > 0 && !isPadding(layout[index]))
   const elements: ExtraElement[] = extras.map(({ index }) => layout[index])
+  const gaps = gapsOf(layout)
+  const fixed = gaps.reduce((sum, gap) => sum + gap, 0)
   return {
     steps,
-    minLength: layout.reduce((sum, f) => sum + (f.length === VARIABLE_LENGTH ? 1 : f.length), 0),
-    lengths: variable ? Uint16Array.from(layout, (f) => f.length) : undefined,
+    minLength: fixed + gaps.length - 1,
+    size: fixed + (gaps.length - 1) * PACKED_LENGTH,
+    gaps,
     shape: makeShape(shown, digitsOf(layout, chosen), elements),
     hasSampler: present.has(ID.samplerId),
     extras,
@@ -109,58 +114,11 @@ function neededSteps(steps: readonly Step[], wanted: Uint8Array): Step[] {
   const needed = wanted.slice()
   if (wanted[ID.samplingRate] || wanted[ID.samplingSource]) needed[ID.samplerId] = 1
   for (const { op, field, field2 } of steps) {
+    if (!needed[field]) continue
     // a duration is added to the other time, and an EtherType is that of an address
-    if ((op === OP.DURATION_MS || op === OP.DURATION_US || op === OP.ETYPE) && needed[field]) needed[field2] = 1
+    if (op === OP.DURATION_MS || op === OP.DURATION_US || op === OP.ETYPE) needed[field2] = 1
   }
   return steps.filter(({ field, field2 }) => needed[field] || (field2 >= 0 && needed[field2]))
-}
-
-/** Run a plan over `count` records of fixed length from `start` on, into rows from `row` on. */
-export function runPlan(
-  plan: Plan, view: DataView, bytes: Uint8Array, start: number, count: number, batch: FlowBatch, row: number, clock: Clock,
-): void {
-  for (const step of plan.steps) {
-    runStep(step, start + step.at, step.length, view, bytes, plan.minLength, count, batch, row, clock)
-  }
-  if (plan.extras.length > 0) {
-    const pairs = batch.useExtras()
-    for (let i = 0; i < count; i++) {
-      const from = batch.heapLength
-      for (const { at, length } of plan.extras) {
-        batch.addBytes(bytes, start + i * plan.minLength + at, start + i * plan.minLength + at + length)
-      }
-      pairs[(row + i) * 2] = from
-      pairs[(row + i) * 2 + 1] = batch.heapLength - from
-    }
-  }
-}
-
-/** Run a plan over one record whose fields lie at `starts` and have `lengths` bytes, into row `row`. */
-export function runPlanOnce(
-  plan: Plan, view: DataView, bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
-  batch: FlowBatch, row: number, clock: Clock,
-): void {
-  for (const step of plan.steps) {
-    const { index } = step
-    if (index < 0) runStep(step, 0, 0, view, bytes, 0, 1, batch, row, clock)
-    else if (step.op === OP.UPTIME_INIT) {
-      runStep({ ...step, value: starts[step.value] - starts[index] }, starts[index], 4, view, bytes, 0, 1, batch, row, clock)
-    } else runStep(step, starts[index], lengths[index], view, bytes, 0, 1, batch, row, clock)
-  }
-  if (plan.extras.length === 0) return
-  const pairs = batch.useExtras()
-  const from = batch.heapLength
-  for (const { index, length } of plan.extras) {
-    const size = lengths[index]
-    if (length === VARIABLE_LENGTH) {
-      batch.reserveHeap(2)
-      batch.heap[batch.heapLength++] = size >> 8
-      batch.heap[batch.heapLength++] = size & 255
-    }
-    batch.addBytes(bytes, starts[index], starts[index] + size)
-  }
-  pairs[row * 2] = from
-  pairs[row * 2 + 1] = batch.heapLength - from
 }
 
 /** paddingOctets (IE 210). */
@@ -168,15 +126,29 @@ function isPadding({ pen, id }: LayoutField): boolean {
   return pen === 0 && id === 210
 }
 
+/** Offsets in the record, packed if it is not of fixed length. */
 function offsetsOf(layout: readonly LayoutField[]): number[] {
   let at = 0
-  return layout.map(({ length }) => (at += length) - length)
+  return layout.map(({ length }) => {
+    const offset = at
+    at += length === VARIABLE_LENGTH ? PACKED_LENGTH : length
+    return offset
+  })
+}
+
+function gapsOf(layout: readonly LayoutField[]): Uint32Array {
+  const gaps = [0]
+  for (const { length } of layout) {
+    if (length === VARIABLE_LENGTH) gaps.push(0)
+    else gaps[gaps.length - 1] += length
+  }
+  return Uint32Array.from(gaps)
 }
 
 /**
  * Which field of the layout fills which columns: the best element by rank, the first of equals.
  *
- * A record with two IP protocols tells of a packet in a packet, the outer first: its addresses are the first ones.
+ * A record with two IP protocols tells of a packet in a packet, the outer first: its addresses are the first.
  */
 function choose(layout: readonly LayoutField[], canTellUptime: boolean): { index: number, field: Field }[] {
   const nested = layout.filter(({ pen, id }) => pen === 0 && id === 4).length > 1
@@ -184,7 +156,8 @@ function choose(layout: readonly LayoutField[], canTellUptime: boolean): { index
   for (const [index, { pen, id, length }] of layout.entries()) {
     if (length === 0) continue
     if (pen === 0 && (id === 21 || id === 22) && !canTellUptime) continue
-    for (const { field, rank } of pen === COLUMN_PEN ? [{ field: FIELDS[id], rank: 0 }] : FILLS.get(elementKey(pen, id)) ?? []) {
+    const fills = pen === COLUMN_PEN ? [{ field: FIELDS[id], rank: 0 }] : FILLS.get(elementKey(pen, id)) ?? []
+    for (const { field, rank } of fills) {
       const address = field.type === 'addr'
       // an address may come as IPv4 and IPv6 in one record: each has a place of its own
       const slot = address && !nested ? `${field.id}/${length}` : `${field.id}`
@@ -251,11 +224,13 @@ function timeStep(element: number, base: Omit<Step, 'op'>, init: number): Step |
  * skipped (IE 305, 306) are a rate.
  */
 function addDerived(
-  layout: readonly LayoutField[], offsets: readonly number[], steps: Step[], present: Set<number>, used: Set<number>,
+  layout: readonly LayoutField[], offsets: readonly number[], steps: Step[], present: Set<number>,
+  used: Set<number>,
 ): void {
   const space = layout.findIndex((f) => f.pen === 0 && f.id === 306 && f.length === 4)
   if (space >= 0 && layout.some((f) => f.pen === 0 && f.id === 305)) {
-    steps.push({ op: OP.SPACE, field: ID.samplingRate, field2: -1, value: 0, at: offsets[space], length: 4, index: space })
+    const own = { at: offsets[space], length: 4, index: space }
+    steps.push({ ...own, op: OP.SPACE, field: ID.samplingRate, field2: -1, value: 0 })
     used.add(space)
   }
   const index = layout.findIndex((f) => f.pen === 0 && (f.id === 161 || f.id === 162) && f.length === 4)
@@ -272,7 +247,7 @@ function addDerived(
 /** Steps that change what others have stored. */
 const LATE: ReadonlySet<number> = new Set([OP.DURATION_MS, OP.DURATION_US, OP.SPACE])
 
-/** MPLS labels run first and in order, the first clearing what the row held; IPv6 after IPv4; late steps last. */
+/** MPLS labels first, in order, the first clearing what the row held; IPv6 after IPv4; late steps last. */
 function orderSteps(steps: Step[]): void {
   const rank = ({ op, field }: Step) =>
     op === OP.MPLS ? field - FIELDS.length : op === OP.IPV6 ? 1 : LATE.has(op) ? 2 : 0
@@ -301,7 +276,9 @@ function addEtype(steps: Step[], present: Set<number>): void {
   present.add(ID.etype)
 }
 
-function digitsOf(layout: readonly LayoutField[], chosen: readonly { index: number, field: Field }[]): TimeDigits {
+function digitsOf(
+  layout: readonly LayoutField[], chosen: readonly { index: number, field: Field }[],
+): TimeDigits {
   let digits: TimeDigits = -1
   for (const { index, field } of chosen) {
     if (field.id !== ID.flowStart && field.id !== ID.flowEnd && field.id !== ID.eventTime) continue

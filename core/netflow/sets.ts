@@ -3,10 +3,13 @@ import { FlowkitError } from '../flow/errors.ts'
 import { ID } from '../flow/fields.ts'
 import { SAMPLING_SOURCE } from '../flow/names.ts'
 import { VARIABLE_LENGTH } from '../flow/shape.ts'
-import { addTemplate, holdSet, releaseSets, removeTemplate, type Domain, type Exporter, type Exporters } from './exporters.ts'
+import {
+  addTemplate, holdSet, releaseSets, removeTemplate, type Domain, type Exporter, type Exporters,
+} from './exporters.ts'
 import { copyBytes, fillHeader, type MessageHeader } from './message.ts'
 import { learnOptions } from './options.ts'
-import { runPlan, runPlanOnce, type Wanted } from './plan.ts'
+import type { Wanted } from './plan.ts'
+import { findRecords, isZero, runPlan } from './records.ts'
 import { applySampling } from './sampling.ts'
 import { parseTemplates, readyTemplate, type Template } from './templates.ts'
 
@@ -32,7 +35,7 @@ const SET_HEADER = 4
 /** Sets 0 and 1 of v9, 2 and 3 of IPFIX are templates and options templates. */
 const TEMPLATE_SET: Readonly<Record<number, number>> = { 9: 0, 10: 2 }
 
-/** Starts and lengths of one record's fields; as many as the largest template has. */
+/** Starts and lengths of one options record's fields; as many as the largest template has. */
 let starts: Uint32Array = new Uint32Array(64)
 let lengths: Uint32Array = new Uint32Array(64)
 
@@ -45,7 +48,9 @@ let lengths: Uint32Array = new Uint32Array(64)
  * @returns the number of data records, of flows and of options
  * @throws FlowkitError ERR_MALFORMED; rows added by then are the caller's to take back
  */
-export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataView, at: number, end: number): number {
+export function decodeSets(
+  context: SetContext, bytes: Uint8Array, view: DataView, at: number, end: number,
+): number {
   end = checkSets(bytes, view, at, end)
   const { exporters, exporter, domain, header } = context
   const templateSet = TEMPLATE_SET[header.version]
@@ -65,7 +70,8 @@ export function decodeSets(context: SetContext, bytes: Uint8Array, view: DataVie
       const template = domain.templates.get(id)
       if (template) records += decodeRecords(context, template, bytes, view, body, next)
       else {
-        holdSet(exporters, exporter, domain, { templateId: id, bytes: copyBytes(bytes, body, next), header: copyOf(header) })
+        const held = { templateId: id, bytes: copyBytes(bytes, body, next), header: copyOf(header) }
+        holdSet(exporters, exporter, domain, held)
         context.held = true
       }
     }
@@ -100,29 +106,17 @@ function decodeRecords(
     return count
   }
   const canTellUptime = header.version === 9 || domain.systemInit > 0
-  if (header.version === 10 && canTellUptime) header.sysUptime = (header.exportMicros / 1000 - domain.systemInit) % 2 ** 32
-  const { plan } = readyTemplate(template, context.headerFields, wanted, canTellUptime)
-  if (plan.minLength === 0) {
-    throw new FlowkitError('ERR_MALFORMED', `Cannot decode data set ${template.id}: its records have no bytes`)
+  if (header.version === 10 && canTellUptime) {
+    header.sysUptime = (header.exportMicros / 1000 - domain.systemInit) % 2 ** 32
   }
+  const { plan } = readyTemplate(template, context.headerFields, wanted, canTellUptime)
+  const records = findRecords(plan, template.id, bytes, view, at, end)
+  const { count } = records
+  if (count === 0) return 0 // padding
   const { batch } = context
   const row = batch.length
-  const most = Math.floor((end - at) / plan.minLength)
-  if (most === 0) return 0 // padding
-  batch.reserve(most)
-  let count = most
-  if (!plan.lengths) runPlan(plan, view, bytes, at, count, batch, row, header)
-  else {
-    for (count = 0; end - at >= plan.minLength; count++) {
-      const next = measure(template, bytes, at, end)
-      if (next < 0) {
-        if (isZero(bytes, at, end)) break // padding
-        throw new FlowkitError('ERR_MALFORMED', `Cannot decode data set ${template.id}: record ${count + 1} passes its end`)
-      }
-      runPlanOnce(plan, view, bytes, starts, lengths, batch, row + count, header)
-      at = next
-    }
-  }
+  batch.reserve(count)
+  runPlan(plan, records, batch, row, header)
   finishRows(context, template, row, count)
   exporter.counters.records += count
   return count
@@ -138,7 +132,9 @@ function finishRows(context: SetContext, template: Template, row: number, count:
     context.unfilled = row + count
   }
   const inRecord = plan.shape.mask[ID.samplingRate] === 1
-  if (inRecord && plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
+  if (inRecord && plain.mask[ID.samplingSource] === 1) {
+    batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
+  }
   if (inRecord || sampled === plain) batch.shape.fill(batch.intern(plain), row, row + count)
   else applySampling(domain.sampling, plan.hasSampler, plain, sampled, batch, row, count)
   batch.length = row + count
@@ -150,7 +146,9 @@ function fillUnfilled(context: SetContext, end: number): void {
   context.unfilled = end
 }
 
-function decodeOptions({ exporters, domain }: SetContext, template: Template, bytes: Uint8Array, at: number, end: number): number {
+function decodeOptions(
+  { exporters, domain }: SetContext, template: Template, bytes: Uint8Array, at: number, end: number,
+): number {
   let count = 0
   while (at < end) {
     const next = measure(template, bytes, at, end)
@@ -162,7 +160,7 @@ function decodeOptions({ exporters, domain }: SetContext, template: Template, by
   return count
 }
 
-/** Decode the sets that waited for `template`; one that is damaged is counted and dropped, like its message would be. */
+/** Decode the sets that waited for `template`; a damaged one is counted and dropped like a message. */
 function decodeWaiting(context: SetContext, template: Template): void {
   const { exporters, exporter, domain, batch } = context
   for (const { bytes, header } of releaseSets(exporters, domain, template.id)) {
@@ -190,7 +188,8 @@ function checkSets(bytes: Uint8Array, view: DataView, at: number, end: number): 
     const length = view.getUint16(at + 2)
     if (length === 0 && isZero(bytes, at, end)) return at
     if (length < SET_HEADER || length > end - at) {
-      throw new FlowkitError('ERR_MALFORMED', `Cannot decode set: ${end - at} bytes are left, its length is ${length}`)
+      const why = `${end - at} bytes are left, its length is ${length}`
+      throw new FlowkitError('ERR_MALFORMED', `Cannot decode set: ${why}`)
     }
     at += length
   }
@@ -198,7 +197,7 @@ function checkSets(bytes: Uint8Array, view: DataView, at: number, end: number): 
 }
 
 /**
- * Find the fields of the record at `at`, into `starts` and `lengths`.
+ * Find the fields of the options record at `at`, into `starts` and `lengths`.
  *
  * @returns where the record ends; -1 if that is behind `end`
  */
@@ -238,11 +237,6 @@ function withdraw({ exporters, exporter, domain }: SetContext, id: number, templ
 function isSame(old: Template | undefined, { raw, options }: Template): boolean {
   if (!old || old.raw.length !== raw.length || old.options !== options) return false
   for (let i = 0; i < raw.length; i++) if (old.raw[i] !== raw[i]) return false
-  return true
-}
-
-function isZero(bytes: Uint8Array, at: number, end: number): boolean {
-  for (; at < end; at++) if (bytes[at] !== 0) return false
   return true
 }
 
