@@ -8,7 +8,8 @@ import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeade
 import type { Wanted } from './plan.ts'
 import { decodeHeld, decodeSets, type SetContext } from './sets.ts'
 import { loseTrack, track } from './sequence.ts'
-import { decodeSflow, newSflow, type SflowContext } from './sflow.ts'
+import type { CounterSample } from './sflow/counters.ts'
+import { decodeSflow, newSflow, type SflowContext } from './sflow/sflow.ts'
 
 /** Decodes export datagrams of every protocol, and keeps what the protocols need kept between them. */
 export interface DatagramDecoder {
@@ -35,12 +36,20 @@ interface State {
   readonly setFields: Readonly<Record<number, readonly number[]>>
 }
 
+/** What a decoder does beside appending flows. */
+export interface DecoderOptions {
+  /** Takes each counter sample of sFlow; valid during the call. */
+  readonly onCounters?: (sample: CounterSample) => void
+}
+
 /** A decoder that keeps the fields of `wanted`. */
-export function datagramDecoder(wanted: Wanted = { extras: false }): DatagramDecoder {
+export function datagramDecoder(
+  wanted: Wanted = { extras: false }, { onCounters }: DecoderOptions = {},
+): DatagramDecoder {
   const exporters = newExporters()
   const setFields = { 9: headerFields(9, wanted), 10: headerFields(10, wanted) }
   const state: State = {
-    exporters, wanted, header: newHeader(), plans: new Map(), sflow: newSflow(wanted), setFields,
+    exporters, wanted, header: newHeader(), plans: new Map(), sflow: newSflow(wanted, onCounters), setFields,
   }
   return {
     exporters,

@@ -1,7 +1,7 @@
 /** Generated traffic for benchmarks and size measurements. */
 import type { FlowBatch } from '../../core/flow/batch.ts'
-import { parseTraffic } from '../../core/netflow/generate-options.ts'
-import { generateFlows } from '../../core/netflow/generate.ts'
+import { parseTraffic } from '../../core/netflow/generate/options.ts'
+import { generateFlows } from '../../core/netflow/generate/generate.ts'
 
 /** How much of it, and from when to when. */
 export interface Traffic {

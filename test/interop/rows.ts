@@ -1,6 +1,6 @@
 /** Flows as other collectors can tell of them: TCP, UDP and ICMP over IPv4 and IPv6. */
 import { EXPORTED } from '../core/netflow/messages.ts'
-import type { RowSource } from '../core/netflow/encode-rows.ts'
+import type { RowSource } from '../core/netflow/encode/rows.ts'
 
 const at = (seconds: number) => Math.round((EXPORTED + seconds) * 1000) * 1000
 
