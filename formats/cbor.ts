@@ -244,8 +244,14 @@ class CborWriter extends ByteWriter {
       return from + end - at - 9
     }
     if (typeof value === 'object') {
-      at = this.start(ARRAY, value.length, at)
-      for (const item of value) at = this.value(item, at)
+      if (isArray(value)) {
+        at = this.start(ARRAY, value.length, at)
+        for (const item of value) at = this.value(item, at)
+        return at
+      }
+      const members = Object.entries(value)
+      at = this.start(MAP, members.length, at)
+      for (const [name, member] of members) at = this.value(member, this.value(name, at))
       return at
     }
     this.room(at, 9)
@@ -264,6 +270,10 @@ class CborWriter extends ByteWriter {
     this.room(at, 9)
     return putHead(major, length, this.view, at)
   }
+}
+
+function isArray(value: ElementValue): value is readonly ElementValue[] {
+  return Array.isArray(value)
 }
 
 /** Write major type and argument, below 2^32. @returns the offset behind it */

@@ -2,18 +2,14 @@
 import type { FlowBatch } from '../core/flow/batch.ts'
 import { elementName, findElement } from '../core/flow/elements.ts'
 import { formatElement, type ElementValue } from '../core/flow/element-value.ts'
+import { distinctName } from '../core/flow/list-value.ts'
 import { VARIABLE_LENGTH, type ExtraElement } from '../core/flow/shape.ts'
 
 /** Names of extra elements; where one is taken, as by a repeated element, it is `name_2`, then `name_3`. */
 export function extraNames(extras: readonly ExtraElement[], taken: Iterable<string>): string[] {
   const seen = new Map<string, number>()
   for (const name of taken) seen.set(name, 1)
-  return extras.map(({ pen, id }) => {
-    const name = elementName(pen, id)
-    const count = (seen.get(name) ?? 0) + 1
-    seen.set(name, count)
-    return count === 1 ? name : `${name}_${count}`
-  })
+  return extras.map(({ pen, id }) => distinctName(elementName(pen, id), seen))
 }
 
 /** Values of a row's extra elements, in their order; those that its bytes do not reach are left out. */

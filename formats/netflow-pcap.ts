@@ -4,6 +4,8 @@ import { fieldMask } from '../core/flow/fields.ts'
 import type { FlowDecoder } from '../core/flow/stream.ts'
 import { datagramDecoder } from '../core/netflow/datagram.ts'
 import { isExportDatagram } from '../core/netflow/detect.ts'
+import { captureEncoder } from '../core/netflow/encode/capture.ts'
+import { DEFAULT_EXPORT } from '../core/netflow/encode/export-streams.ts'
 import { newDatagram } from '../core/netflow/message.ts'
 import { isCapture } from '../core/pcap/capture.ts'
 import { DatagramReader } from '../core/pcap/datagrams.ts'
@@ -16,6 +18,7 @@ export const netflowPcap: FlowFormat = {
   extensions: ['.pcap', '.pcapng', '.cap'],
   probe: (head) => isCapture(head) ? 90 : 0,
   decoder,
+  encoder: () => captureEncoder(DEFAULT_EXPORT, 'pcap'),
 }
 
 function decoder(request: ReadRequest): FlowDecoder {

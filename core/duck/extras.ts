@@ -3,6 +3,7 @@ import { parseIpv4, parseIpv6, parseMac } from '../flow/address.ts'
 import type { FlowBatch } from '../flow/batch.ts'
 import { elementName, findElement, findElementByName, type ElementType } from '../flow/elements.ts'
 import { formatElement } from '../flow/element-value.ts'
+import { distinctName, isList } from '../flow/list-value.ts'
 import { VARIABLE_LENGTH, type ExtraElement } from '../flow/shape.ts'
 
 const NTP_TO_UNIX = 2208988800 // seconds from 1900 to 1970 (RFC 5905 §6)
@@ -17,7 +18,8 @@ const SIZES: Readonly<Partial<Record<ElementType, number>>> = {
  * The extra elements of a row as JSON: `{"flowActiveTimeout":60,"en9id12172_2":"00ff"}`.
  *
  * Keys are names, the second of one name `name_2`; `en<PEN>id<ID>` where a name is unknown or not the
- * element's alone. Values are as `formatElement` has them, lists in hexadecimal so that they come back whole.
+ * element's alone. Values are as `formatElement` has them, but lists in hexadecimal as the batch has them, so that
+ * they come back whole.
  */
 export function extrasText(extras: readonly ExtraElement[], batch: FlowBatch, row: number): string {
   const { heap } = batch
@@ -33,12 +35,9 @@ export function extrasText(extras: readonly ExtraElement[], batch: FlowBatch, ro
       at += 2
     }
     if (size > end - at) break
-    const name = uniqueName(pen, id)
-    const count = (seen.get(name) ?? 0) + 1
-    seen.set(name, count)
+    const name = distinctName(uniqueName(pen, id), seen)
     const type = findElement(pen, id)?.type
-    object[count === 1 ? name : `${name}_${count}`] =
-      formatElement(type === 'basicList' ? 'octetArray' : type, heap, at, at + size)
+    object[name] = formatElement(isList(type) ? 'octetArray' : type, heap, at, at + size)
     at += size
   }
   return JSON.stringify(object)

@@ -50,6 +50,8 @@ export class FlowBatch {
   extras: Uint32Array = new Uint32Array(0)
   /** Counters met that were over 2^53 and are stored as 2^53. */
   saturated = 0
+  /** Another number whenever rows have gone or moved, so that who remembers rows can tell. */
+  generation = 0
 
   private readonly columns: (Column | undefined)[] = new Array(FIELDS.length)
   private readonly shapeIds = new Map<string, number>()
@@ -146,6 +148,7 @@ export class FlowBatch {
 
   /** Forget all rows. */
   clear(): void {
+    this.generation++
     this.length = 0
     this.heapLength = 0
     this.saturated = 0
@@ -165,6 +168,7 @@ export class FlowBatch {
     let first = 0
     while (first < length && selected[first] !== 0) first++
     if (first === length) return
+    this.generation++
     const rows = new Uint32Array(length - first)
     let count = 0
     for (let row = first; row < length; row++) if (selected[row] !== 0) rows[count++] = row

@@ -101,6 +101,8 @@ const TABLE = {
   dst_traffic_index: ['u32', '93', '- - - -', 'BGP policy accounting index of the destination'],
   src_vrf: ['u32', '234', 'ingress_vrf ingress_vrf_id - -', 'VRF of the input interface'],
   dst_vrf: ['u32', '235', 'egress_vrf egress_vrf_id - -', 'VRF of the output interface'],
+  src_vrf_name: ['text', '', '- - - -', 'Name of the VRF of the input interface'],
+  dst_vrf_name: ['text', '', '- - - -', 'Name of the VRF of the output interface'],
   phys_in_if: ['u32', '252', 'phys_ingress - - -', 'Physical input interface'],
   phys_out_if: ['u32', '253', 'phys_egress - - -', 'Physical output interface'],
   in_if_name: ['text', '82', '- - - -', 'Name of the input interface'],

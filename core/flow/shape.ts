@@ -48,5 +48,17 @@ export function addFields(shape: Shape, fields: Iterable<number>): Shape {
   return makeShape([...shape.fields, ...fields], shape.timeDigits, shape.extras)
 }
 
+const wider = new WeakMap<Shape, Map<number, Shape>>()
+
+/** `shape` with the field of that id, made once. */
+export function withField(shape: Shape, id: number): Shape {
+  if (shape.mask[id] === 1) return shape
+  let known = wider.get(shape)
+  if (!known) wider.set(shape, known = new Map())
+  let result = known.get(id)
+  if (!result) known.set(id, result = addFields(shape, [id]))
+  return result
+}
+
 /** The shape of a row with nothing in it. */
 export const EMPTY_SHAPE: Shape = makeShape([])

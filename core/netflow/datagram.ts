@@ -1,13 +1,14 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
-import { FLOW_TYPE } from '../flow/names.ts'
+import { FLOW_TYPE, SAMPLING_SOURCE } from '../flow/names.ts'
 import { SFLOW_V5 } from './detect.ts'
 import { domainOf, exporterOf, newExporters, type Exporter, type Exporters } from './exporters.ts'
 import { decodeFixed, fixedVersion, type FixedPlans } from './fixed.ts'
 import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
 import type { Wanted } from './plan.ts'
-import { decodeHeld, decodeSets, type SetContext } from './sets.ts'
-import { loseTrack, track } from './sequence.ts'
+import type { SamplingRules } from './sampling-rules.ts'
+import { decodeSets, finishSets, type SetContext } from './sets.ts'
+import { suspend, track } from './sequence.ts'
 import type { CounterSample } from './sflow/counters.ts'
 import { decodeSflow, newSflow, type SflowContext } from './sflow/sflow.ts'
 
@@ -40,13 +41,15 @@ interface State {
 export interface DecoderOptions {
   /** Takes each counter sample of sFlow; valid during the call. */
   readonly onCounters?: (sample: CounterSample) => void
+  /** Sampling rates of exporters, as configured. */
+  readonly sampling?: SamplingRules
 }
 
 /** A decoder that keeps the fields of `wanted`. */
 export function datagramDecoder(
-  wanted: Wanted = { extras: false }, { onCounters }: DecoderOptions = {},
+  wanted: Wanted = { extras: false }, { onCounters, sampling }: DecoderOptions = {},
 ): DatagramDecoder {
-  const exporters = newExporters()
+  const exporters = newExporters(sampling)
   const setFields = { 9: headerFields(9, wanted), 10: headerFields(10, wanted) }
   const state: State = {
     exporters, wanted, header: newHeader(), plans: new Map(), sflow: newSflow(wanted, onCounters), setFields,
@@ -85,6 +88,7 @@ function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, ba
   header.family = datagram.family
   header.v4 = datagram.v4
   header.v6 = datagram.v6
+  header.port = datagram.port
   header.version = view.getUint16(start)
   switch (header.version) {
     case 1: case 5: case 6: case 7: case 8: return decodeFixedDatagram(state, datagram, exporter, batch)
@@ -118,10 +122,11 @@ export const SFLOW_VERSION = 0
 function decodeSflowDatagram(
   { exporters, sflow }: State, datagram: Datagram, exporter: Exporter, batch: FlowBatch,
 ): number {
+  sflow.samplingOverride = exporter.rates.override
   const count = decodeSflow(sflow, datagram, batch)
   const { subAgentId, sequence } = sflow.message
   exporter.counters.records += count
-  track(domainOf(exporters, exporter, SFLOW_VERSION, subAgentId).sequence, sequence, 1)
+  track(domainOf(exporters, exporter, SFLOW_VERSION, subAgentId, 0).sequence, sequence, 1)
   return count
 }
 
@@ -138,10 +143,11 @@ function decodeMessage(
   bytes: Uint8Array, view: DataView, at: number, end: number, batch: FlowBatch,
 ): Message {
   const { version, sequence } = header
-  const domain = domainOf(exporters, exporter, version, header.domain)
-  const context = {
+  noteClock(exporter, header)
+  const domain = domainOf(exporters, exporter, version, header.domain, header.port)
+  const context: SetContext = {
     exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version],
-    unfilled: batch.length, learned: [], held: false,
+    unfilled: batch.length, learned: [], unsampled: [], resample: false, held: false,
   }
   return { context, sequence, records: decodeSets(context, bytes, view, at, end) }
 }
@@ -151,8 +157,8 @@ function accept(messages: readonly Message[]): void {
   for (const { context, sequence, records } of messages) {
     const { domain, header: { version } } = context
     track(domain.sequence, sequence, version === 9 ? 1 : records)
-    if (context.held && version === 10) loseTrack(domain.sequence)
-    if (context.learned.length > 0) decodeHeld(context)
+    if (context.held && version === 10) suspend(domain.sequence)
+    finishSets(context)
   }
 }
 
@@ -193,14 +199,35 @@ function decodeFixedDatagram(
   const sampling = version === 5 ? view.getUint16(start + 22) : 0
   header.samplingRate = sampling & 0x3fff
   header.samplingAlgorithm = sampling >> 14
+  header.samplingSource = SAMPLING_SOURCE.header
+  configureSampling(header, exporter)
+  noteClock(exporter, header)
   const count = decodeFixed(header, fixed, bytes, view, start, end, plans, wanted, batch)
   exporter.counters.records += count
   if (version !== 1) {
     // schemes of v8 number their flows apart
-    const domain = domainOf(exporters, exporter, version, header.domain + header.aggregation * 2 ** 16)
+    const id = header.domain + header.aggregation * 2 ** 16
+    const domain = domainOf(exporters, exporter, version, id, 0)
     track(domain.sequence, header.sequence, count)
   }
   return count
+}
+
+/** What is configured goes before the header, or stands in for it. */
+function configureSampling(header: MessageHeader, { rates }: Exporter): void {
+  if (rates.override > 0) {
+    header.samplingRate = rates.override
+    header.samplingAlgorithm = 0
+    header.samplingSource = SAMPLING_SOURCE.config
+  } else if (rates.assumed > 0 && header.samplingRate === 0) {
+    header.samplingRate = rates.assumed
+    header.samplingAlgorithm = 0
+    header.samplingSource = SAMPLING_SOURCE.assumed
+  }
+}
+
+function noteClock({ counters }: Exporter, { received, exportMicros }: MessageHeader): void {
+  counters.clockSkew = received - exportMicros
 }
 
 /** RFC 3954 §5.1. */

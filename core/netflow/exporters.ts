@@ -1,49 +1,47 @@
 import type { FlowkitError } from '../flow/errors.ts'
-import { copyBytes, type Datagram, type MessageHeader } from './message.ts'
-import { newSampling, type Sampling } from './sampling.ts'
+import { LIMITS } from './limits.ts'
+import { copyBytes, type Datagram } from './message.ts'
+import type { Names } from './option-names.ts'
+import { copySampling, type Sampling } from './sampling.ts'
+import { NO_RULES, ratesOf, type ExporterRates, type SamplingRules } from './sampling-rules.ts'
 import { newSequence, type Sequence } from './sequence.ts'
-import type { Template } from './templates.ts'
+import { newPlans, type Plans, type Template } from './templates.ts'
+import type { Unsampled } from './unsampled.ts'
+import type { Waiting } from './waiting.ts'
 
-/** State is bounded, since anybody can send a datagram with any source address. */
-export const LIMITS = {
-  exporters: 16_384,
-  /** Observation domains, over all exporters and of one. */
-  domains: 32_768,
-  domainsPerExporter: 256,
-  /** Templates, over all exporters and of one, and the bytes of their records. */
-  templates: 32_768,
-  templateBytes: 16_777_216,
-  templatesPerExporter: 8192,
-  templateBytesPerExporter: 4_194_304,
-  /** Samplers told of by options, over all exporters. */
-  samplers: 65_536,
-  /** Bytes of data that wait for their template, over all exporters and of one domain. */
-  waitingBytes: 16_777_216,
-  waitingBytesPerDomain: 1_048_576,
-} as const
-
-/** Bytes that a waiting set takes beside its contents, about; they count too. */
-export const SET_OVERHEAD = 512
-
-/** A data set whose template has not come yet. */
-export interface WaitingSet {
-  readonly templateId: number
-  /** The set's contents, without its header. */
-  readonly bytes: Uint8Array
-  readonly header: MessageHeader
-}
+const NO_ADDRESS = new Uint8Array(16)
 
 /** State of one observation domain of one exporter and version. */
 export interface Domain {
   readonly templates: Map<number, Template>
-  readonly sampling: Sampling
   readonly sequence: Sequence
+  // made when they are needed, since there may be many domains
+  sampling: Sampling | undefined
+  names: Names | undefined
+  waiting: Waiting | undefined
   /** systemInitTimeMilliseconds (IE 160) as an options record told it; 0 if none did. */
   systemInit: number
-  /** By template id. */
-  readonly waiting: Map<number, WaitingSet[]>
-  waitingBytes: number
+  /** Rows still in the batch whose sampling rate is not known; made at the first. */
+  unsampled: Unsampled | undefined
+  /** Set once several senders share the domain's number. */
+  split: Split | undefined
 }
+
+/**
+ * Senders that announce different templates under one address, domain and id: their source ports tell them
+ * apart (RFC 7011 §8: a template belongs to a transport session).
+ */
+export interface Split {
+  /** What each sender has announced; the first is the domain before it was split. */
+  readonly parts: Domain[]
+  readonly byPort: Map<number, Domain>
+  /** Of ports that have not announced anything in conflict: the latest, for it may be a restarted sender. */
+  latest: Domain
+}
+
+/** Senders that are told apart within one domain, and ports that are remembered. */
+const MOST_PARTS = 8
+const MOST_PORTS = 64
 
 /** What has come from one exporter; counts since it was first seen. */
 export interface ExporterCounters {
@@ -53,10 +51,16 @@ export interface ExporterCounters {
   records: number
   optionsRecords: number
   templates: number
+  /** Templates that another sender behind the same address had announced otherwise. */
+  templateConflicts: number
+  /** Templates forgotten since they were not heard of for a day. */
+  expiredTemplates: number
   /** Data sets that waited, and how many of them were decoded late or given up. */
   heldSets: number
   lateSets: number
   abandonedSets: number
+  /** Receive time less export time of the latest message that tells its time, µs. */
+  clockSkew: number
   /** Datagrams that were damaged, or of a protocol flowkit does not know, by error code. */
   readonly faults: Partial<Record<FlowkitError['code'], number>>
 }
@@ -67,8 +71,10 @@ export interface Exporter {
   readonly family: number
   readonly v4: number
   readonly v6: Uint8Array
-  /** By version * 2^32 + domain. */
+  /** By `keyOf`; further parts of split domains by numbers above. */
   readonly domains: Map<number, Domain>
+  /** Sampling rates as configured. */
+  readonly rates: ExporterRates
   templates: number
   templateBytes: number
   readonly counters: ExporterCounters
@@ -77,21 +83,24 @@ export interface Exporter {
 /** All exporters, the least recently heard first. */
 export interface Exporters {
   readonly byKey: Map<number | string, Exporter>
+  readonly rules: SamplingRules
+  readonly plans: Plans
   latest: Exporter | undefined
   domains: number
   templates: number
   templateBytes: number
   samplers: number
+  names: number
   waitingBytes: number
   /** Exporters forgotten because there were too many. */
   forgotten: number
 }
 
 /** No exporter yet. */
-export function newExporters(): Exporters {
+export function newExporters(rules: SamplingRules = NO_RULES): Exporters {
   return {
-    byKey: new Map(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0,
-    waitingBytes: 0, forgotten: 0,
+    byKey: new Map(), rules, plans: newPlans(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0,
+    names: 0, waitingBytes: 0, forgotten: 0,
   }
 }
 
@@ -104,8 +113,8 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   if (exporter) all.byKey.delete(key)
   else {
     exporter = {
-      key, family, v4, v6: copyBytes(v6, 0, 16), domains: new Map(), templates: 0, templateBytes: 0,
-      counters: newCounters(),
+      key, family, v4, v6: family === 4 ? NO_ADDRESS : copyBytes(v6, 0, 16), domains: new Map(),
+      rates: ratesOf(all.rules, family, v4, v6), templates: 0, templateBytes: 0, counters: newCounters(),
     }
     if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
   }
@@ -114,31 +123,86 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   return exporter
 }
 
+/** Keys of further parts of a split domain lie this far apart. */
+const PART = 2 ** 36
+
+/** The key of a version (below 16) and observation domain. */
+export function keyOf(version: number, id: number): number {
+  return version * 2 ** 32 + id
+}
+
+/** The version that a key of `Exporter.domains` is of. */
+export function versionOf(key: number): number {
+  return Math.floor(key % PART / 2 ** 32)
+}
+
 /** The state of a version and domain of an exporter, made at the first message. */
-export function domainOf(all: Exporters, exporter: Exporter, version: number, id: number): Domain {
-  const key = version * 2 ** 32 + id
-  let domain = exporter.domains.get(key)
-  if (!domain) {
-    if (exporter.domains.size >= LIMITS.domainsPerExporter) {
-      const [[oldestKey, oldest]] = exporter.domains
-      forgetDomain(all, exporter, oldestKey, oldest)
-    }
-    while (all.domains >= LIMITS.domains) forgetOldest(all)
-    domain = {
-      templates: new Map(), sampling: newSampling(), sequence: newSequence(), systemInit: 0,
-      waiting: new Map(), waitingBytes: 0,
-    }
-    exporter.domains.set(key, domain)
-    all.domains++
+export function domainOf(
+  all: Exporters, exporter: Exporter, version: number, id: number, port: number,
+): Domain {
+  const key = keyOf(version, id)
+  const domain = exporter.domains.get(key)
+  if (!domain) return addDomain(all, exporter, key)
+  return domain.split ? domain.split.byPort.get(port) ?? domain.split.latest : domain
+}
+
+function addDomain(all: Exporters, exporter: Exporter, key: number): Domain {
+  if (exporter.domains.size >= LIMITS.domainsPerExporter) {
+    const [oldest] = exporter.domains.keys()
+    forgetDomain(all, exporter, oldest)
   }
+  while (all.domains >= LIMITS.domains) forgetOldest(all)
+  const domain = {
+    templates: new Map(), sequence: newSequence(), sampling: undefined, names: undefined, waiting: undefined,
+    systemInit: 0, unsampled: undefined, split: undefined,
+  }
+  exporter.domains.set(key, domain)
+  all.domains++
   return domain
+}
+
+/**
+ * Give the sender at `port` a state of its own: its template differs from that of the sender at `other`.
+ *
+ * It begins with what options have told so far: should it be the same sender, restarted, that still holds.
+ *
+ * @param key of the domain, by `keyOf`
+ */
+export function splitDomain(
+  all: Exporters, exporter: Exporter, key: number, domain: Domain, other: number, port: number,
+): Domain {
+  const split = domain.split ??= { parts: [domain], byPort: new Map(), latest: domain }
+  if (split.parts.length === MOST_PARTS) forgetPart(all, exporter, split, split.parts[1])
+  let partKey = key + PART
+  while (exporter.domains.has(partKey)) partKey += PART
+  const part = addDomain(all, exporter, partKey)
+  part.split = split
+  part.systemInit = domain.systemInit
+  part.sampling = copySampling(domain.sampling, LIMITS.samplers - all.samplers)
+  all.samplers += part.sampling.byId.size
+  split.parts.push(part)
+  split.latest = part
+  for (const [each, owner] of [[other, domain], [port, part]] as const) {
+    split.byPort.delete(each)
+    if (split.byPort.size >= MOST_PORTS) {
+      const [oldest] = split.byPort.keys()
+      split.byPort.delete(oldest)
+    }
+    split.byPort.set(each, owner)
+  }
+  for (const template of [...domain.templates.values()]) {
+    if (template.port !== port) continue
+    domain.templates.delete(template.id)
+    part.templates.set(template.id, template)
+  }
+  return part
 }
 
 /** Put a template into its domain, in the place of one of the same id, and keep within the limits. */
 export function addTemplate(all: Exporters, exporter: Exporter, domain: Domain, template: Template): void {
   removeTemplate(all, exporter, domain, template.id)
   domain.templates.set(template.id, template)
-  count(all, exporter, 1, template.raw.length)
+  count(all, exporter, 1, template.fields.length)
   const { templatesPerExporter, templateBytesPerExporter } = LIMITS
   while (exporter.templates > templatesPerExporter || exporter.templateBytes > templateBytesPerExporter) {
     if (!removeOldestTemplate(all, exporter, template)) break
@@ -151,7 +215,7 @@ export function removeTemplate(all: Exporters, exporter: Exporter, domain: Domai
   const template = domain.templates.get(id)
   if (!template) return
   domain.templates.delete(id)
-  count(all, exporter, -1, -template.raw.length)
+  count(all, exporter, -1, -template.fields.length)
 }
 
 /** Forget the first template of an exporter that is not `newest`. @returns whether there was one */
@@ -173,61 +237,45 @@ function count(all: Exporters, exporter: Exporter, templates: number, bytes: num
   exporter.templateBytes += bytes
 }
 
-/** Keep a data set until its template comes; the oldest sets give way when there are too many. */
-export function holdSet(all: Exporters, exporter: Exporter, domain: Domain, set: WaitingSet): void {
-  exporter.counters.heldSets++
-  const size = set.bytes.length + SET_OVERHEAD
-  if (size > LIMITS.waitingBytesPerDomain || all.waitingBytes + size > LIMITS.waitingBytes) {
-    exporter.counters.abandonedSets++
-    return
-  }
-  while (domain.waitingBytes + size > LIMITS.waitingBytesPerDomain) {
-    const [[id, sets]] = domain.waiting
-    unwait(all, domain, sets[0])
-    sets.shift()
-    if (sets.length === 0) domain.waiting.delete(id)
-    exporter.counters.abandonedSets++
-  }
-  const sets = domain.waiting.get(set.templateId)
-  if (sets) sets.push(set)
-  else domain.waiting.set(set.templateId, [set])
-  domain.waitingBytes += size
-  all.waitingBytes += size
-}
-
-/** Take out the sets that wait for template `id`, oldest first. */
-export function releaseSets(all: Exporters, domain: Domain, id: number): readonly WaitingSet[] {
-  const sets = domain.waiting.get(id) ?? []
-  domain.waiting.delete(id)
-  for (const set of sets) unwait(all, domain, set)
-  return sets
-}
-
-function unwait(all: Exporters, domain: Domain, { bytes }: WaitingSet): void {
-  domain.waitingBytes -= bytes.length + SET_OVERHEAD
-  all.waitingBytes -= bytes.length + SET_OVERHEAD
-}
-
 function forgetOldest(all: Exporters): void {
   const [oldest] = all.byKey.values()
-  for (const [key, domain] of oldest.domains) forgetDomain(all, oldest, key, domain)
+  for (const key of [...oldest.domains.keys()]) forgetDomain(all, oldest, key)
   all.byKey.delete(oldest.key)
   if (all.latest === oldest) all.latest = undefined
   all.forgotten++
 }
 
-function forgetDomain(all: Exporters, exporter: Exporter, key: number, domain: Domain): void {
-  for (const { raw } of domain.templates.values()) count(all, exporter, -1, -raw.length)
-  for (const sets of domain.waiting.values()) exporter.counters.abandonedSets += sets.length
-  all.waitingBytes -= domain.waitingBytes
-  all.samplers -= domain.sampling.byId.size
+/** Forget a domain with all its parts, or one of its parts. */
+function forgetDomain(all: Exporters, exporter: Exporter, key: number): void {
+  const domain = exporter.domains.get(key)
+  if (!domain) return // gone with the first part
+  const { split } = domain
+  if (!split) return drop(all, exporter, key, domain)
+  if (split.parts[0] !== domain) return forgetPart(all, exporter, split, domain)
+  for (const [each, part] of exporter.domains) if (part.split === split) drop(all, exporter, each, part)
+}
+
+function forgetPart(all: Exporters, exporter: Exporter, split: Split, part: Domain): void {
+  split.parts.splice(split.parts.indexOf(part), 1)
+  for (const [port, owner] of split.byPort) if (owner === part) split.byPort.delete(port)
+  if (split.latest === part) split.latest = split.parts[split.parts.length - 1]
+  for (const [key, domain] of exporter.domains) if (domain === part) drop(all, exporter, key, domain)
+}
+
+function drop(all: Exporters, exporter: Exporter, key: number, domain: Domain): void {
+  for (const { fields } of domain.templates.values()) count(all, exporter, -1, -fields.length)
+  const { waiting, sampling, names } = domain
+  for (const sets of waiting?.byTemplate.values() ?? []) exporter.counters.abandonedSets += sets.length
+  all.waitingBytes -= waiting?.bytes ?? 0
+  all.samplers -= sampling?.byId.size ?? 0
+  all.names -= names?.count ?? 0
   all.domains--
   exporter.domains.delete(key)
 }
 
 function newCounters(): ExporterCounters {
   return {
-    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, templates: 0, heldSets: 0, lateSets: 0,
-    abandonedSets: 0, faults: {},
+    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, templates: 0, templateConflicts: 0,
+    expiredTemplates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0, clockSkew: NaN, faults: {},
   }
 }

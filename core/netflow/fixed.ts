@@ -1,8 +1,6 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { ID } from '../flow/fields.ts'
-import { SAMPLING_SOURCE } from '../flow/names.ts'
-import type { Shape } from '../flow/shape.ts'
 import { column, iana, padding } from './layout.ts'
 import { fillHeader, headerFields, rowShape, type MessageHeader } from './message.ts'
 import { makePlan, type LayoutField, type Wanted } from './plan.ts'
@@ -50,14 +48,8 @@ export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
   },
 }
 
-/** A fixed layout's plan and shapes. */
-interface FixedReady extends Ready {
-  /** Shape of rows whose header tells how packets were chosen, too. */
-  readonly sampledHow: Shape
-}
-
 /** Plans by version and scheme, made for one set of wanted fields. */
-export type FixedPlans = Map<number, FixedReady>
+export type FixedPlans = Map<number, Ready>
 
 /** What is fixed of a version, and for v8 of a scheme; undefined if it is none of them. */
 export function fixedVersion(version: number, scheme: number): Version | undefined {
@@ -95,14 +87,10 @@ export function decodeFixed(
   batch.reserve(count)
   const row = batch.length
   const { plan } = ready
+  const { samplingRate: rate, samplingAlgorithm: algorithm, samplingSource: source } = header
   const records = { bytes, view, at: at + headerSize, size: plan.size, count, source: bytes }
   runPlan(plan, records, batch, row, header)
-  if (header.samplingRate > 0) {
-    const { samplingAlgorithm } = header
-    const shape = samplingAlgorithm > 0 ? ready.sampledHow : ready.sampled
-    fillSampling(header.samplingRate, SAMPLING_SOURCE.header, shape, batch, row, row + count)
-    if (samplingAlgorithm > 0) batch.samplingAlgorithm.fill(samplingAlgorithm, row, row + count)
-  } else batch.shape.fill(batch.intern(ready.plain), row, row + count)
+  fillSampling({ rate, algorithm }, source, 0, ready, batch, row, row + count)
   fillHeader(header, ready.header, batch, row, count)
   batch.length = row + count
   return count
@@ -110,17 +98,14 @@ export function decodeFixed(
 
 function prepare(
   plans: FixedPlans, { version, aggregation }: MessageHeader, fixed: Version, wanted: Wanted,
-): FixedReady {
+): Ready {
   const plan = makePlan(fixed.layout, { ...wanted, extras: false }, true)
   const header = headerFields(version, wanted)
-  const sampling = samplingFields(wanted)
-  const wantsHow = !wanted.fields || wanted.fields[ID.samplingAlgorithm]
-  const how = wantsHow ? [...sampling, ID.samplingAlgorithm] : sampling
   const ready = {
-    plan, header, canTellUptime: true,
+    plan, header, canTellUptime: true, names: [],
     plain: rowShape(plan.shape, header, []),
-    sampled: rowShape(plan.shape, header, sampling),
-    sampledHow: rowShape(plan.shape, header, how),
+    sampled: rowShape(plan.shape, header, samplingFields(wanted, false)),
+    sampledHow: rowShape(plan.shape, header, samplingFields(wanted, true)),
   }
   plans.set(version << 8 | aggregation, ready)
   return ready

@@ -40,10 +40,14 @@ export interface MessageHeader extends Clock {
   /** From the header; 0 where it says nothing. */
   samplingRate: number
   samplingAlgorithm: number
+  /** Where the rate comes from, a value of SAMPLING_SOURCE: not from the header if it is configured. */
+  samplingSource: number
   received: number
   family: number
   v4: number
   v6: Uint8Array
+  /** Source port of the datagram. */
+  port: number
 }
 
 /** Fields that the headers of each version give to every row. */
@@ -128,7 +132,8 @@ export function newHeader(): MessageHeader {
   return {
     version: 0, type: 0, domain: 0, sequence: 0, exportSecs: 0, exportNsecs: 0, exportMicros: 0,
     sysUptime: -1, engineType: 0, engineId: 0, aggregation: 0, samplingRate: 0, samplingAlgorithm: 0,
-    received: 0, family: 4, v4: 0, v6: new Uint8Array(16),
+    samplingSource: 0,
+    received: 0, family: 4, v4: 0, v6: new Uint8Array(16), port: 0,
   }
 }
 

@@ -1,6 +1,9 @@
 import { FIELDS, ID, type Field } from '../flow/fields.ts'
+import { listTypeOf, type ListType } from '../flow/list-value.ts'
 import { ETYPE_IPV4, ETYPE_IPV6 } from '../flow/names.ts'
 import { makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits } from '../flow/shape.ts'
+import { planSections, type SectionPlan } from './sections.ts'
+import { NAME_STEPS } from './name-steps.ts'
 import { OP, PACKED_LENGTH, type Step } from './steps.ts'
 
 /** The enterprise number of a layout field that names a column, as no element does: its id is the field's. */
@@ -21,6 +24,15 @@ export interface Wanted {
   readonly extras: boolean
 }
 
+/** A field that is kept as an extra. */
+export interface ExtraField {
+  /** Offset and length, as of steps. */
+  readonly at: number
+  readonly length: number
+  /** Undefined for what is no list. */
+  readonly list: ListType | undefined
+}
+
 /** A record layout made ready: which loops to run for which columns, and the shape of the rows. */
 export interface Plan {
   readonly steps: readonly Step[]
@@ -33,8 +45,10 @@ export interface Plan {
   readonly shape: Shape
   /** Whether records tell their sampler. */
   readonly hasSampler: boolean
-  /** The fields that are kept as extras: offset and length, as of steps. */
-  readonly extras: readonly { readonly at: number, readonly length: number }[]
+  /** The fields that are kept as extras. */
+  readonly extras: readonly ExtraField[]
+  /** Where records carry sampled packets, if they do and fields of packets are wanted. */
+  readonly sections: SectionPlan | undefined
 }
 
 const SECONDS = new Set([150, 151, 322])
@@ -42,6 +56,7 @@ const MILLIS = new Set([152, 153, 258, 323])
 const MICROS = new Set([154, 155, 324])
 const NANOS = new Set([156, 157, 325])
 const REVERSE_PEN = 29305
+const SAMPLING_FIELDS = [ID.samplingRate, ID.samplingSource, ID.samplingAlgorithm]
 /** The record does not tell when the exporter was started. */
 const NO_INIT = -Infinity
 
@@ -93,9 +108,10 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
   const steps = wanted.fields ? neededSteps(all, wanted.fields) : all
   const shown = wanted.fields ? [...present].filter((id) => wanted.fields![id]) : present
   const extras = !wanted.extras ? [] : layout
-    .map(({ length }, index) => ({ index, at: offsets[index], length }))
+    .map(({ pen, id, length }, index) => ({ index, at: offsets[index], length, list: listTypeOf(pen, id) }))
     .filter(({ index, length }) => !used.has(index) && length > 0 && !isPadding(layout[index]))
-  const elements: ExtraElement[] = extras.map(({ index }) => layout[index])
+  const elements = extras.map(({ index, list }): ExtraElement =>
+    list ? { ...layout[index], length: VARIABLE_LENGTH } : layout[index])
   const gaps = gapsOf(layout)
   const fixed = gaps.reduce((sum, gap) => sum + gap, 0)
   return {
@@ -106,13 +122,15 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
     shape: makeShape(shown, digitsOf(layout, chosen), elements),
     hasSampler: present.has(ID.samplerId),
     extras,
+    sections: planSections(layout, offsets, present, wanted.fields),
   }
 }
 
 /** The steps that fill wanted columns, or columns that those are computed from. */
 function neededSteps(steps: readonly Step[], wanted: Uint8Array): Step[] {
   const needed = wanted.slice()
-  if (wanted[ID.samplingRate] || wanted[ID.samplingSource]) needed[ID.samplerId] = 1
+  if (SAMPLING_FIELDS.some((id) => wanted[id])) needed[ID.samplerId] = 1
+  for (const { number, name } of NAME_STEPS) if (wanted[name]) needed[number] = 1
   for (const { op, field, field2 } of steps) {
     if (!needed[field]) continue
     // a duration is added to the other time, and an EtherType is that of an address

@@ -1,6 +1,7 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { VARIABLE_LENGTH } from '../flow/shape.ts'
+import { keepList, type Templates } from './lists.ts'
 import type { Plan } from './plan.ts'
 import { copyToHeap, runStep } from './read-steps.ts'
 import { PACKED_LENGTH, type Clock, type Records } from './steps.ts'
@@ -88,26 +89,41 @@ function copyFields(view: DataView, at: number, target: DataView, to: number, le
   for (; at < end; at++, to++) target.setUint8(to, view.getUint8(at))
 }
 
-/** Run a plan over `records`, into rows from `row` on, for which there is room. */
-export function runPlan(plan: Plan, records: Records, batch: FlowBatch, row: number, clock: Clock): void {
+const NO_TEMPLATES: Templates = new Map()
+
+/**
+ * Run a plan over `records`, into rows from `row` on, for which there is room.
+ *
+ * @param templates those that lists in the records may name
+ */
+export function runPlan(
+  plan: Plan, records: Records, batch: FlowBatch, row: number, clock: Clock, templates: Templates = NO_TEMPLATES,
+): void {
   for (const step of plan.steps) runStep(step, records, batch, row, clock)
-  if (plan.extras.length > 0) keepExtras(plan, records, batch, row)
+  if (plan.extras.length > 0) keepExtras(plan, records, batch, row, templates)
 }
 
 /** Put the values of the fields without a column into the heap, those of a row side by side. */
-function keepExtras({ extras }: Plan, records: Records, batch: FlowBatch, row: number): void {
+function keepExtras(
+  { extras }: Plan, records: Records, batch: FlowBatch, row: number, templates: Templates,
+): void {
   const { bytes, view, size, source } = records
   const pairs = batch.useExtras()
   const end = row + records.count
   for (let first = records.at; row < end; row++, first += size) {
     const from = batch.heapLength
-    for (const extra of extras) {
-      const at = first + extra.at
-      if (extra.length === VARIABLE_LENGTH) {
+    for (const { at: offset, length, list } of extras) {
+      const at = first + offset
+      if (length === VARIABLE_LENGTH) {
         const start = view.getUint32(at)
-        copyToHeap(batch, bytes, at + 6, at + 8) // the length, which is never over 65535
-        copyToHeap(batch, source, start, start + view.getUint32(at + 4))
-      } else copyToHeap(batch, bytes, at, at + extra.length)
+        const stop = start + view.getUint32(at + 4)
+        if (list) keepList(batch, list, source, start, stop, templates)
+        else {
+          copyToHeap(batch, bytes, at + 6, at + 8) // the length, which is never over 65535
+          copyToHeap(batch, source, start, stop)
+        }
+      } else if (list) keepList(batch, list, bytes, at, at + length, templates)
+      else copyToHeap(batch, bytes, at, at + length)
     }
     pairs[row * 2] = from
     pairs[row * 2 + 1] = batch.heapLength - from

@@ -26,78 +26,120 @@ export function newSampling(): Sampling {
   return { whole: undefined, byId: new Map() }
 }
 
+/** A copy of what is known, with up to `most` samplers. */
+export function copySampling(from: Sampling | undefined, most: number): Sampling {
+  const byId = [...from?.byId ?? []].slice(0, Math.max(0, most))
+  return { whole: from?.whole, byId: new Map(byId) }
+}
+
+/** The sampler of records that name sampler `id`, or none (undefined): then it is that of the domain. */
+export function samplerOf(sampling: Sampling | undefined, id: number | undefined): Sampler | undefined {
+  if (!sampling) return undefined
+  const { whole, byId } = sampling
+  if (id !== undefined) return byId.get(id) ?? whole
+  if (whole || byId.size !== 1) return whole
+  const [only] = byId.values()
+  return only
+}
+
 /**
  * Learn from the values of one options record, by IANA element.
  *
  * The rate is IE 34 or 50 (one in N), 305 and 306 (N observed, then M skipped: RFC 5477 §8.2), or 309 and 310
- * (size and population), which go before those where the selectorAlgorithm (304) is random n-out-of-N.
- * Records without a rate teach nothing.
+ * (size and population), which go before those where the selectorAlgorithm (304) is random n-out-of-N, or 311
+ * (a probability). Records without a rate teach nothing.
  *
  * @param mayGrow whether a sampler that is not known yet may be added
+ * @returns whether something new was learned
  */
 export function learnSampling(
   sampling: Sampling, values: ReadonlyMap<number, number>, mayGrow: boolean,
-): void {
+): boolean {
   const interval = values.get(305) ?? 0
   const space = values.get(306)
   const size = values.get(309) ?? 0
   const population = values.get(310) ?? 0
+  const probability = values.get(311) ?? 0
   let rate = values.get(34) ?? values.get(50) ?? 0
   const bySize = size > 0 && population > 0 && (interval === 0 || values.get(304) === RANDOM_N_OF_N)
   if (bySize) rate = population / size
   else if (interval > 0) rate = space === undefined ? interval : (interval + space) / interval
-  rate = Math.round(rate)
-  if (rate < 1) return
-  const sampler = { rate: Math.min(rate, 0xffffffff), algorithm: values.get(35) ?? values.get(49) ?? 0 }
+  else if (rate === 0 && probability > 0) rate = 1 / probability
+  rate = Math.min(Math.round(rate), 0xffffffff)
+  if (!(rate >= 1)) return false
+  const algorithm = Math.min(values.get(35) ?? values.get(49) ?? 0, 255)
   const id = values.get(48) ?? values.get(302)
-  if (id === undefined) sampling.whole = sampler
-  else if (mayGrow || sampling.byId.has(id)) sampling.byId.set(id, sampler)
+  const known = id === undefined ? sampling.whole : sampling.byId.get(id)
+  if (known?.rate === rate && known.algorithm === algorithm) return false
+  if (id === undefined) sampling.whole = { rate, algorithm }
+  else if (mayGrow || known) sampling.byId.set(id, { rate, algorithm })
+  else return false
+  return true
 }
 
-/** Fields that tell of sampling. */
-export const SAMPLING_FIELDS: readonly number[] = [ID.samplingRate, ID.samplingSource]
+/** The shapes of rows of one layout, by what is known of their sampling. */
+export interface SampledShapes {
+  /** Sampling is not known, or in the record. */
+  readonly plain: Shape
+  /** The rate is known from elsewhere. */
+  readonly sampled: Shape
+  /** How packets were chosen is known too. */
+  readonly sampledHow: Shape
+}
+
+const SAMPLING_FIELDS: readonly number[] = [ID.samplingRate, ID.samplingSource]
+
+/** The fields that tell a sampler's rate, as far as they are wanted, and its algorithm if `how`. */
+export function samplingFields({ fields }: Wanted, how: boolean): readonly number[] {
+  const all = how ? [...SAMPLING_FIELDS, ID.samplingAlgorithm] : SAMPLING_FIELDS
+  return fields ? all.filter((id) => fields[id]) : all
+}
 
 /**
  * Set sampling and shape of rows whose records do not carry their sampling, from what the options said.
  *
  * @param hasSampler whether the rows tell their sampler
- * @param plain the shape of rows with unknown sampling
- * @param sampled that shape with SAMPLING_FIELDS
+ * @param assumed the rate where nothing is known; 0: none
+ * @returns whether options have told the rate of all the rows
  */
 export function applySampling(
-  sampling: Sampling, hasSampler: boolean, plain: Shape, sampled: Shape,
+  sampling: Sampling | undefined, hasSampler: boolean, assumed: number, shapes: SampledShapes,
   batch: FlowBatch, row: number, count: number,
-): void {
+): boolean {
   const end = row + count
-  if (!hasSampler || sampling.byId.size === 0) {
-    if (sampling.whole) fillSampling(sampling.whole.rate, SAMPLING_SOURCE.options, sampled, batch, row, end)
-    else batch.shape.fill(batch.intern(plain), row, end)
+  if (!hasSampler || !sampling || sampling.byId.size === 0) {
+    const sampler = samplerOf(sampling, undefined)
+    fillSampling(sampler, SAMPLING_SOURCE.options, assumed, shapes, batch, row, end)
+    return sampler !== undefined
+  }
+  const ids = batch.samplerId
+  let allKnown = true
+  while (row < end) { // runs of one sampler
+    const low = ids[row * 2]
+    const high = ids[row * 2 + 1]
+    const first = row++
+    while (row < end && ids[row * 2] === low && ids[row * 2 + 1] === high) row++
+    const sampler = samplerOf(sampling, low + high * 2 ** 32)
+    if (!sampler) allKnown = false
+    fillSampling(sampler, SAMPLING_SOURCE.options, assumed, shapes, batch, first, row)
+  }
+  return allKnown
+}
+
+/** Give rows `row` to `end` the sampling of `sampler`, failing that the rate assumed, and a shape for it. */
+export function fillSampling(
+  sampler: Sampler | undefined, source: number, assumed: number, shapes: SampledShapes,
+  batch: FlowBatch, row: number, end: number,
+): void {
+  const { plain, sampled, sampledHow } = shapes
+  const rate = sampler ? sampler.rate : assumed
+  const algorithm = sampler ? sampler.algorithm : 0
+  if (rate === 0) {
+    batch.shape.fill(batch.intern(plain), row, end)
     return
   }
-  batch.shape.fill(batch.intern(plain), row, end)
-  const ids = batch.samplerId
-  const rates = batch.samplingRate
-  const sources = batch.samplingSource
-  const index = batch.intern(sampled)
-  for (; row < end; row++) {
-    const sampler = sampling.byId.get(ids[row * 2] + ids[row * 2 + 1] * 2 ** 32) ?? sampling.whole
-    if (!sampler) continue
-    rates[row] = sampler.rate
-    sources[row] = SAMPLING_SOURCE.options
-    batch.shape[row] = index
-  }
-}
-
-/** Give rows `row` to `end` one sampling rate and the shape that shows it. */
-export function fillSampling(
-  rate: number, source: number, sampled: Shape, batch: FlowBatch, row: number, end: number,
-): void {
   batch.samplingRate.fill(rate, row, end)
-  batch.samplingSource.fill(source, row, end)
-  batch.shape.fill(batch.intern(sampled), row, end)
-}
-
-/** The sampling fields that are wanted. */
-export function samplingFields({ fields }: Wanted): readonly number[] {
-  return fields ? SAMPLING_FIELDS.filter((id) => fields[id]) : SAMPLING_FIELDS
+  batch.samplingSource.fill(sampler ? source : SAMPLING_SOURCE.assumed, row, end)
+  if (algorithm > 0) batch.samplingAlgorithm.fill(algorithm, row, end)
+  batch.shape.fill(batch.intern(algorithm > 0 ? sampledHow : sampled), row, end)
 }

@@ -4,20 +4,27 @@ import { ID } from '../flow/fields.ts'
 import { SAMPLING_SOURCE } from '../flow/names.ts'
 import { VARIABLE_LENGTH } from '../flow/shape.ts'
 import {
-  addTemplate, holdSet, releaseSets, removeTemplate, type Domain, type Exporter, type Exporters,
+  addTemplate, keyOf, removeTemplate, splitDomain, type Domain, type Exporter, type Exporters,
 } from './exporters.ts'
+import { LIMITS } from './limits.ts'
 import { copyBytes, fillHeader, type MessageHeader } from './message.ts'
+import { applyNames } from './option-names.ts'
 import { learnOptions } from './options.ts'
-import type { Wanted } from './plan.ts'
+import type { LayoutField, Wanted } from './plan.ts'
 import { findRecords, isZero, runPlan } from './records.ts'
-import { applySampling } from './sampling.ts'
-import { parseTemplates, readyTemplate, type Template } from './templates.ts'
+import { applySampling, fillSampling } from './sampling.ts'
+import { takeSections } from './sections.ts'
+import { countLate, settle } from './sequence.ts'
+import { isSame, layoutOf, parseTemplates, readyTemplate, type Template } from './templates.ts'
+import { rememberUnsampled, resample, type RowRange } from './unsampled.ts'
+import { holdSet, newWaiting, releaseSets } from './waiting.ts'
 
 /** Where a message's sets are decoded to and from what state. */
 export interface SetContext {
   readonly exporters: Exporters
   readonly exporter: Exporter
-  readonly domain: Domain
+  /** Changes when the message proves to be of another sender with the same domain. */
+  domain: Domain
   readonly header: MessageHeader
   readonly wanted: Wanted
   /** Fields that the header fills in rows whose records do not have them. */
@@ -27,6 +34,10 @@ export interface SetContext {
   unfilled: number
   /** Templates that came and may release data that waits for them. */
   readonly learned: Template[]
+  /** Rows whose sampling rate options may still tell. */
+  readonly unsampled: RowRange[]
+  /** Whether options told something new of sampling. */
+  resample: boolean
   /** Whether data is waiting now, so that its records could not be counted. */
   held: boolean
 }
@@ -52,7 +63,7 @@ export function decodeSets(
   context: SetContext, bytes: Uint8Array, view: DataView, at: number, end: number,
 ): number {
   end = checkSets(bytes, view, at, end)
-  const { exporters, exporter, domain, header } = context
+  const { exporters, exporter, header } = context
   const templateSet = TEMPLATE_SET[header.version]
   let records = 0
   while (end - at >= SET_HEADER) {
@@ -60,18 +71,19 @@ export function decodeSets(
     const next = at + view.getUint16(at + 2)
     const body = at + SET_HEADER
     if (id === templateSet || id === templateSet + 1) {
-      for (const template of parseTemplates(bytes, view, body, next, header.version, id !== templateSet)) {
-        if ('layout' in template) {
+      for (const template of parseTemplates(bytes, view, body, next, header, id !== templateSet)) {
+        if ('fields' in template) {
           exporter.counters.templates++
           learn(context, template)
         } else withdraw(context, template.id, templateSet)
       }
     } else if (id >= 256) {
-      const template = domain.templates.get(id)
+      const template = knownTemplate(context, id)
       if (template) records += decodeRecords(context, template, bytes, view, body, next)
       else {
         const held = { templateId: id, bytes: copyBytes(bytes, body, next), header: copyOf(header) }
-        holdSet(exporters, exporter, domain, held)
+        exporter.counters.heldSets++
+        exporter.counters.abandonedSets += holdSet(exporters, context.domain.waiting ??= newWaiting(), held)
         context.held = true
       }
     }
@@ -81,18 +93,52 @@ export function decodeSets(
   return records
 }
 
-/** Decode what waited for the templates that a message brought, once its datagram has proved sound. */
-export function decodeHeld(context: SetContext): void {
-  for (const template of context.learned) decodeWaiting(context, template)
+/** Once a message's datagram has proved sound: decode what waited for its templates, apply its sampling. */
+export function finishSets(context: SetContext): void {
+  const { domain, batch, wanted, unsampled, learned, exporter } = context
+  if (unsampled.length > 0) domain.unsampled = rememberUnsampled(domain.unsampled, batch, unsampled)
+  if (context.resample && domain.unsampled && exporter.rates.override === 0) {
+    resample(domain.unsampled, domain.sampling!, wanted)
+  }
+  for (const template of learned) decodeWaiting(context, template)
+  const { sequence, waiting } = domain
+  if (!sequence.uncertain || !waiting || waiting.byTemplate.size > 0) return
+  settle(sequence, !waiting.incomplete)
+  waiting.incomplete = false
+}
+
+/** The template of a data set, unless it was not heard of for too long: its id may mean another now. */
+function knownTemplate(
+  { exporters, exporter, domain, header }: SetContext, id: number,
+): Template | undefined {
+  const template = domain.templates.get(id)
+  if (!template) return undefined
+  if (header.received - template.seen > LIMITS.templateLifetime) {
+    exporter.counters.expiredTemplates++
+    removeTemplate(exporters, exporter, domain, id)
+    return undefined
+  }
+  template.seen = header.received
+  return template
 }
 
 function learn(context: SetContext, template: Template): void {
-  const { exporters, exporter, domain, learned } = context
-  const old = domain.templates.get(template.id)
-  if (!isSame(old, template)) {
-    addTemplate(exporters, exporter, domain, template)
-    learned.push(template)
-  } else if (domain.waiting.has(template.id)) learned.push(old!)
+  const { exporters, exporter, domain, header, learned } = context
+  const { id, port, seen } = template
+  const old = domain.templates.get(id)
+  if (old && isSame(old, template)) {
+    old.port = port
+    old.seen = seen
+    if (domain.waiting?.byTemplate.has(id)) learned.push(old)
+    return
+  }
+  if (old && old.port !== port) {
+    exporter.counters.templateConflicts++
+    const key = keyOf(header.version, header.domain)
+    context.domain = splitDomain(exporters, exporter, key, domain, old.port, port)
+  }
+  addTemplate(exporters, exporter, context.domain, template)
+  learned.push(template)
 }
 
 /** Decode one data set's records, `bytes[at..end)`. @returns how many */
@@ -109,35 +155,45 @@ function decodeRecords(
   if (header.version === 10 && canTellUptime) {
     header.sysUptime = (header.exportMicros / 1000 - domain.systemInit) % 2 ** 32
   }
-  const { plan } = readyTemplate(template, context.headerFields, wanted, canTellUptime)
+  const { plan } = readyTemplate(
+    context.exporters.plans, template, context.headerFields, wanted, canTellUptime,
+  )
   const records = findRecords(plan, template.id, bytes, view, at, end)
   const { count } = records
   if (count === 0) return 0 // padding
   const { batch } = context
   const row = batch.length
   batch.reserve(count)
-  runPlan(plan, records, batch, row, header)
+  runPlan(plan, records, batch, row, header, domain.templates)
   finishRows(context, template, row, count)
+  if (plan.sections) takeSections(plan.sections, records, view, batch, row, wanted.fields)
   exporter.counters.records += count
   return count
 }
 
 /** Give new rows their shape and what the header and the options say, and count them in. */
 function finishRows(context: SetContext, template: Template, row: number, count: number): void {
-  const { batch, domain, header } = context
-  const { header: fields, plain, sampled, plan } = template.ready!
+  const { batch, domain, header, exporter: { rates } } = context
+  const ready = template.ready!
+  const { header: fields, plain, plan, names } = ready
   if (fields !== context.headerFields) { // the records have some of them
     fillUnfilled(context, row)
     fillHeader(header, fields, batch, row, count)
     context.unfilled = row + count
   }
   const inRecord = plan.shape.mask[ID.samplingRate] === 1
-  if (inRecord && plain.mask[ID.samplingSource] === 1) {
-    batch.samplingSource.fill(SAMPLING_SOURCE.record, row, row + count)
+  const end = row + count
+  if (rates.override > 0) {
+    const sampler = { rate: rates.override, algorithm: 0 }
+    fillSampling(sampler, SAMPLING_SOURCE.config, 0, ready, batch, row, end)
+  } else if (inRecord) {
+    if (plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, end)
+    batch.shape.fill(batch.intern(plain), row, end)
+  } else if (!applySampling(domain.sampling, plan.hasSampler, rates.assumed, ready, batch, row, count)) {
+    context.unsampled.push({ row, end, hasSampler: plan.hasSampler })
   }
-  if (inRecord || sampled === plain) batch.shape.fill(batch.intern(plain), row, row + count)
-  else applySampling(domain.sampling, plan.hasSampler, plain, sampled, batch, row, count)
-  batch.length = row + count
+  if (names.length > 0 && domain.names) applyNames(domain.names, names, batch, row, count)
+  batch.length = end
 }
 
 function fillUnfilled(context: SetContext, end: number): void {
@@ -147,13 +203,15 @@ function fillUnfilled(context: SetContext, end: number): void {
 }
 
 function decodeOptions(
-  { exporters, domain }: SetContext, template: Template, bytes: Uint8Array, at: number, end: number,
+  context: SetContext, template: Template, bytes: Uint8Array, at: number, end: number,
 ): number {
+  const { exporters, domain } = context
+  const layout = layoutOf(template)
   let count = 0
   while (at < end) {
-    const next = measure(template, bytes, at, end)
+    const next = measure(layout, bytes, at, end)
     if (next <= at) break // padding
-    learnOptions(exporters, domain, template, bytes, starts, lengths)
+    if (learnOptions(exporters, domain, layout, bytes, starts, lengths)) context.resample = true
     count++
     at = next
   }
@@ -163,18 +221,25 @@ function decodeOptions(
 /** Decode the sets that waited for `template`; a damaged one is counted and dropped like a message. */
 function decodeWaiting(context: SetContext, template: Template): void {
   const { exporters, exporter, domain, batch } = context
-  for (const { bytes, header } of releaseSets(exporters, domain, template.id)) {
+  const { waiting } = domain
+  if (!waiting) return
+  for (const { bytes, header } of releaseSets(exporters, waiting, template.id)) {
     const mark = batch.mark()
+    const late = { ...context, header, unfilled: mark.length, unsampled: [] }
     try {
-      const late = { ...context, header, unfilled: mark.length }
-      decodeRecords(late, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
+      const count = decodeRecords(late, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
       fillUnfilled(late, batch.length)
+      countLate(domain.sequence, count)
       exporter.counters.lateSets++
     } catch (error) {
       if (!(error instanceof FlowkitError)) throw error
       batch.restore(mark)
+      waiting.incomplete = true
       exporter.counters.abandonedSets++
+      continue
     }
+    domain.unsampled = rememberUnsampled(domain.unsampled, batch, late.unsampled)
+    if (late.resample) resample(domain.unsampled, domain.sampling!, late.wanted)
   }
 }
 
@@ -201,7 +266,7 @@ function checkSets(bytes: Uint8Array, view: DataView, at: number, end: number): 
  *
  * @returns where the record ends; -1 if that is behind `end`
  */
-function measure({ layout }: Template, bytes: Uint8Array, at: number, end: number): number {
+function measure(layout: readonly LayoutField[], bytes: Uint8Array, at: number, end: number): number {
   if (layout.length > starts.length) {
     starts = new Uint32Array(layout.length)
     lengths = new Uint32Array(layout.length)
@@ -232,12 +297,6 @@ function withdraw({ exporters, exporter, domain }: SetContext, id: number, templ
   for (const template of [...domain.templates.values()]) {
     if (template.options === (id !== templateSet)) removeTemplate(exporters, exporter, domain, template.id)
   }
-}
-
-function isSame(old: Template | undefined, { raw, options }: Template): boolean {
-  if (!old || old.raw.length !== raw.length || old.options !== options) return false
-  for (let i = 0; i < raw.length; i++) if (old.raw[i] !== raw[i]) return false
-  return true
 }
 
 /** A header that outlives its message. */

@@ -11,15 +11,20 @@ import { has, readList, type Listed } from './corpus.ts'
 import type { Explanation } from './explain.ts'
 import { PEER_EXPLANATIONS } from './explanations-peers.ts'
 import { REAL_EXPLANATIONS } from './explanations-real.ts'
+import { SFLOW_EXPLANATIONS } from './explanations-sflow.ts'
+import { checkSflowFiles } from './files-sflow.ts'
 import { checkFiles } from './files.ts'
 import { beats } from './golden-beats.ts'
 import { logstash } from './golden-logstash.ts'
 import { opennms } from './golden-opennms.ts'
 import { pmacct } from './golden-pmacct.ts'
+import { sflowTools } from './golden-sflow-tools.ts'
+import { sflowPeers } from './golden-sflow.ts'
 import { telegraf } from './golden-telegraf.ts'
 import { peers } from './peers.ts'
 
-const EXPLANATIONS: readonly Explanation[] = [...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS]
+const EXPLANATIONS: readonly Explanation[] =
+  [...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS, ...SFLOW_EXPLANATIONS]
 
 const [corpus] = process.argv.slice(2)
 if (corpus === undefined || !has(corpus, 'real/MANIFEST.tsv')) {
@@ -31,7 +36,7 @@ function check(corpus: string, list: readonly Listed[]): number {
   const goldens: Golden[] = []
   const sources = [
     beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
-    peers(corpus),
+    peers(corpus), sflowPeers(corpus), sflowTools(corpus),
   ]
   for (const source of sources) {
     for (const golden of source) {
@@ -43,18 +48,23 @@ function check(corpus: string, list: readonly Listed[]): number {
       for (const line of tally.shown) console.log(`  ${line}`)
     }
   }
-  const { files, rows, values, explained, later, problems } = checkFiles(corpus, list, goldens)
-  for (const problem of problems) console.log(problem)
+  const sflow = checkSflowFiles(corpus, list)
+  const { files, rows, values, explained, foreign, problems } =
+    checkFiles(corpus, list, goldens, sflow.samples)
+  for (const problem of [...problems, ...sflow.problems]) console.log(problem)
   console.log(`\nfiles: ${files} read, ${rows} rows, ${values} values with the elements they were sent as`)
   console.log(`${problems.length} problems${listed(explained)}`)
-  console.log(`later: ${later.length} files (sFlow, and nfdump's own datagrams)`)
+  const found = `${sflow.rows} rows, ${sflow.counters} counter samples`
+  console.log(`sFlow files: ${sflow.files} read, ${found}, ${sflow.values} values as they were sent`)
+  console.log(`${sflow.problems.length} problems${listed(sflow.explained)}`)
+  console.log(`not read: ${foreign.length} files of nfdump's own datagrams`)
   console.log(`goldens: ${goldens.length}, ${total}`)
   const seen = new Set(goldens.flatMap(({ readings }) => readings.map(({ peer }) => peer)))
   for (const { id, peers: whose } of EXPLANATIONS) {
     const isNeeded = total.explained.has(id) || !whose.some((peer) => seen.has(peer))
     if (!isNeeded) console.log(`no difference needs the reason ${id}`)
   }
-  return total.differing > 0 || problems.length > 0 ? 1 : 0
+  return total.differing + problems.length + sflow.problems.length > 0 ? 1 : 0
 }
 
 function listed(explained: ReadonlyMap<string, number>): string {

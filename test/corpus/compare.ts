@@ -3,6 +3,7 @@ import type { Explanation } from './explain.ts'
 import { decode, type Row } from './rows.ts'
 import type { Packet } from './corpus.ts'
 import { readWire, type WireRecord } from './wire.ts'
+import type { SflowSample } from './wire-sflow.ts'
 
 /** One value that flowkit and somebody else read in one record. */
 export interface Reading {
@@ -19,6 +20,8 @@ export interface Reading {
   readonly theirs: string | undefined
   readonly row?: Row | undefined
   readonly sent?: WireRecord | undefined
+  /** The same of sFlow. */
+  readonly sample?: SflowSample | undefined
   /** All that the peer says of the record. */
   readonly all?: unknown
 }

@@ -57,14 +57,33 @@ export function wireFiles(corpus: string): string[] {
 }
 
 /**
- * The datagrams of a file: a capture, raw datagrams back to back, or IPFIX messages (RFC 5655).
+ * The NetFlow and IPFIX datagrams of a file: a capture, raw datagrams back to back, or IPFIX messages
+ * (RFC 5655).
  *
  * @param single whether the file is one datagram, whatever its header says
  */
 export function packetsOf(corpus: string, path: string, single: boolean = false): Packet[] {
+  return allPackets(corpus, path, single).filter(({ bytes }) => !isCapture(path) || !isSflow(bytes))
+}
+
+/** The sFlow datagrams of a file: a capture, or one raw datagram. */
+export function sflowPacketsOf(corpus: string, path: string): Packet[] {
+  return allPackets(corpus, path, true).filter(({ bytes }) => isSflow(bytes))
+}
+
+/** Versions of sFlow are 32-bit numbers, those of NetFlow 16-bit. */
+function isSflow(bytes: Uint8Array): boolean {
+  return bytes.length > 1 && (bytes[0] << 8 | bytes[1]) === 0
+}
+
+function isCapture(path: string): boolean {
+  return /\.pcap(ng)?(\.gz)?$/.test(path)
+}
+
+function allPackets(corpus: string, path: string, single: boolean): Packet[] {
   const bytes = readFileSync(join(corpus, path))
   const plain = path.endsWith('.gz') ? gunzipSync(bytes) : bytes
-  if (/\.pcap(ng)?(\.gz)?$/.test(path)) return captured(plain)
+  if (isCapture(path)) return captured(plain)
   return (single ? [plain] : split(plain)).map((part) => ({
     bytes: part, source: NOWHERE, v4: parseIpv4(NOWHERE), v6: undefined, port: 4444, received: 0,
   }))
@@ -82,7 +101,6 @@ function captured(bytes: Uint8Array): Packet[] {
       throw error
     }
     const part = reader.bytes.slice(reader.start, reader.end)
-    if (part.length > 1 && (part[0] << 8 | part[1]) === 0) continue // sFlow
     const v6 = reader.family === 6 ? reader.srcAddr6.slice() : undefined
     packets.push({
       bytes: part, source: v6 ? formatIpv6(v6, 0) : formatIpv4(reader.srcAddr), v4: reader.srcAddr, v6,

@@ -26,6 +26,11 @@ function inPort(reading: Reading): string {
   return String(reading.field === 'icmp_type' ? port >> 8 : port & 255)
 }
 
+/** Bytes of the first element of that IANA id in the record. */
+function lengthOf({ sent }: Reading, id: number): number | undefined {
+  return sent?.elements.find((one) => one.pen === 0 && one.id === id)?.bytes.length
+}
+
 /** Whether nfdump's text of an event time has its milliseconds as a number after the point. */
 function isUnpadded(all: unknown, ours: string | undefined): boolean {
   const digits = /\.(\d+)$/.exec((all as { t_event?: string }).t_event ?? '')?.[1]
@@ -83,15 +88,26 @@ export const PEER_EXPLANATIONS: readonly Explanation[] = [
     applies: (reading) => reading.field === 'ip_ttl' && reading.theirs === own(reading, 'min_ttl'),
   },
   {
-    id: 'wire:sampler-without-id', peers: ['goflow2'],
-    reason: 'The rate is of a sampler with an id that the records do not name: goflow2 applies it.',
-    applies: (reading) => reading.field === 'sampling_rate' && reading.ours === undefined
-      && !has(reading, 48, 302),
+    id: 'goflow2-section-length', peers: ['goflow2'],
+    reason: 'goflow2 takes the length of a sampled frame\'s section, padding and all, for the frame\'s.',
+    applies: (reading) => reading.field === 'bytes' && has(reading, 315) && !has(reading, 312)
+      && reading.theirs === String(lengthOf(reading, 315)),
   },
   {
-    id: 'wire:packet-section', peers: ['goflow2', ...NFDUMP],
-    reason: 'The record carries the packet\'s first bytes (315), which flowkit does not take apart yet.',
-    applies: (reading) => has(reading, 315) && (reading.ours === undefined || reading.field === 'record'),
+    id: 'goflow2-one-dst-mac', peers: ['goflow2'],
+    reason: 'goflow2 has one field for the destination MAC address of packets and for that after them (57).',
+    applies: (reading) => reading.field === 'post_dst_mac' && reading.ours === undefined
+      && has(reading, 315) && reading.theirs === own(reading, 'dst_mac'),
+  },
+  {
+    id: 'goflow2-no-icmp', peers: ['goflow2'],
+    reason: 'goflow2 takes every ICMP header of a packet for one in a tunnel, whose type it leaves out.',
+    applies: (reading) => reading.field.startsWith('icmp_') && has(reading, 315) && reading.theirs === '0',
+  },
+  {
+    id: 'nfdump-no-section', peers: ['nfdump 1.7.1'],
+    reason: 'nfdump 1.7.1 makes no flow of a record that has only the packet\'s first bytes (315).',
+    applies: (reading) => isMissing(reading) && has(reading, 315),
   },
   {
     id: 'v1-over-24', peers: NFDUMP,
@@ -153,7 +169,8 @@ export const PEER_EXPLANATIONS: readonly Explanation[] = [
   {
     id: 'nfdump-reverse', peers: NFDUMP,
     reason: 'nfdump shows the reverse counters as out_, and the reverse flags and tos over the forward ones.',
-    applies: (reading) => reading.theirs === own(reading, NFDUMP_REVERSE[reading.field] ?? ''),
+    applies: (reading) => NFDUMP_REVERSE[reading.field] !== undefined
+      && reading.theirs === own(reading, NFDUMP_REVERSE[reading.field]),
   },
   {
     id: 'nfdump-no-initiator', peers: NFDUMP,

@@ -78,9 +78,4 @@ export const REAL_EXPLANATIONS: readonly Explanation[] = [
     applies: ({ field, golden }) =>
       /^(src|dst)_mask$/.test(field) && /\/(401|402|500)-[^/]*B[GM]P/.test(golden),
   },
-  {
-    id: 'wire:interface-names', peers: ['pmacct'],
-    reason: 'Options told the names of interfaces, which flowkit does not learn yet.',
-    applies: ({ field, ours }) => /_if_name$/.test(field) && ours === '',
-  },
 ]

@@ -9,6 +9,7 @@ import { packetsOf, wireFiles } from './corpus.ts'
 import { readFlowTools } from './golden-flow-tools.ts'
 import { readGoflow2 } from './golden-goflow2.ts'
 import { readNfdump } from './golden-nfdump.ts'
+import type { Row } from './rows.ts'
 
 /** One value of a peer. */
 export interface PeerValue {
@@ -78,12 +79,19 @@ function* compareAll(
       yield { ...base, field: 'record', ours: base.row && 'a flow', theirs: records[record] && 'a record' }
       continue
     }
-    for (const { field, text, step = 1 } of records[record].values) {
-      const own = base.row.fields.get(field)
-      if (own === undefined && isNothing(text)) continue // zero is how these peers say absent
-      const ours = step === 1 || own === undefined ? own : String(Math.floor(Number(own) / step) * step)
-      yield { ...base, field, ours, theirs: text }
-    }
+    yield* compareValues(base, base.row, records[record])
+  }
+}
+
+/** Compare flowkit's row with a peer's record; `base` is what the readings have in common. */
+export function* compareValues(
+  base: Omit<Reading, 'field' | 'ours' | 'theirs'>, row: Row, { values }: PeerRecord,
+): Generator<Reading> {
+  for (const { field, text, step = 1 } of values) {
+    const own = row.fields.get(field)
+    if (own === undefined && isNothing(text)) continue // zero is how these peers say absent
+    const ours = step === 1 || own === undefined ? own : String(Math.floor(Number(own) / step) * step)
+    yield { ...base, field, ours, theirs: text }
   }
 }
 

@@ -6,6 +6,7 @@ import { FIELDS } from '../../core/flow/fields.ts'
 import { VARIABLE_LENGTH, type Shape } from '../../core/flow/shape.ts'
 import { datagramDecoder } from '../../core/netflow/datagram.ts'
 import type { Datagram } from '../../core/netflow/message.ts'
+import type { CounterSample } from '../../core/netflow/sflow/counters.ts'
 import type { Packet } from './corpus.ts'
 import type { WireElement } from './wire.ts'
 
@@ -25,10 +26,14 @@ export interface Decoded {
   readonly faults: readonly { readonly packet: number, readonly error: FlowkitError }[]
 }
 
-/** Decode datagrams in order with one decoder, all fields and elements wanted. */
-export function decode(packets: readonly Packet[]): Decoded {
+/**
+ * Decode datagrams in order with one decoder, all fields and elements wanted.
+ *
+ * @param onCounters is given each counter sample of sFlow
+ */
+export function decode(packets: readonly Packet[], onCounters?: (sample: CounterSample) => void): Decoded {
   const fields = new Uint8Array(FIELDS.length).fill(1)
-  const decoder = datagramDecoder({ fields, extras: true })
+  const decoder = datagramDecoder({ fields, extras: true }, onCounters ? { onCounters } : {})
   const batch = new FlowBatch(64)
   const rows: Row[] = []
   const counts: number[] = []

@@ -6,6 +6,8 @@ import { formatIpv4, formatIpv6, formatMac } from '../../core/flow/address.ts'
 import { elementName, findElement } from '../../core/flow/elements.ts'
 import { formatElement } from '../../core/flow/element-value.ts'
 import { FIELDS, type Field } from '../../core/flow/fields.ts'
+import { isList } from '../../core/flow/list-value.ts'
+import { readFrame } from './packet.ts'
 import type { Row } from './rows.ts'
 import { headerTime } from './values.ts'
 import { NAMED_ELEMENTS, type WireElement, type WireRecord } from './wire.ts'
@@ -19,7 +21,10 @@ export interface SourceFault {
 }
 
 /** Fields of v9 and IPFIX records that options records may tell. */
-const LEARNED = new Set(['sampling_rate', 'sampling_source'])
+const LEARNED = new Set([
+  'sampling_rate', 'sampling_source', 'sampling_algorithm', 'in_if_name', 'out_if_name', 'src_vrf_name',
+  'dst_vrf_name', 'application_name',
+])
 /** Values of the field `type` by version. */
 const TYPES: Readonly<Record<number, string>> = { 1: '5', 5: '2', 6: '6', 7: '7', 9: '3', 10: '4' }
 const MAX_EXACT = 2n ** 53n
@@ -74,14 +79,18 @@ export function placesOf(row: Row, record: WireRecord): Map<WireElement, Place> 
     if (places.has(element) || at < 0) continue
     const [{ pen, id, bytes }] = extras.splice(at, 1)
     const value = formatElement(findElement(pen, id)?.type, bytes, 0, bytes.length)
-    places.set(element, { field: elementName(pen, id), text: String(value) })
+    const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
+    places.set(element, { field: elementName(pen, id), text })
   }
   return places
 }
 
-/** Element and value, as `8=c0a80001`. */
-export function elementText({ pen, id, bytes }: WireElement): string {
-  return `${pen === 0 ? '' : `${pen}/`}${id}=${Buffer.from(bytes).toString('hex')}`
+/** Element and value, as `8=c0a80001`; of a list its JSON, since flowkit keeps the templates with it. */
+export function elementText({ pen, id, bytes, list }: WireElement): string {
+  const type = findElement(pen, id)?.type
+  const value = !isList(type) ? Buffer.from(bytes).toString('hex')
+    : list ?? JSON.stringify(formatElement(type, bytes, 0, bytes.length))
+  return `${pen === 0 ? '' : `${pen}/`}${id}=${value}`
 }
 
 /** The fields that the elements of a record fill, best element first; `used` gets the elements. */
@@ -117,6 +126,7 @@ function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, F
   if (address && !fields.has('etype')) {
     fields.set('etype', { text: address.text.includes(':') ? '34525' : '2048' })
   }
+  addPacket(record, fields)
   return fields
 }
 
@@ -228,6 +238,22 @@ function addDuration({ elements }: WireRecord, fields: Map<string, Filled>, used
   if (!end) fields.set('flow_end', { text: String(BigInt(start!.text) + length), element: duration })
   else fields.set('flow_start', { text: String(BigInt(end.text) - length), element: duration })
   used.add(duration)
+}
+
+/** A sampled frame (315) tells what the record does not; without counters the record is of one packet. */
+function addPacket({ elements }: WireRecord, fields: Map<string, Filled>): void {
+  const find = (id: number): WireElement | undefined => elements.find((one) => one.pen === 0 && one.id === id)
+  const [section, exported] = [find(315), find(410)] // sectionExportedOctets: the rest is padding
+  if (!section) return
+  const hasCounters = fields.has('bytes') || fields.has('packets')
+  const packet = readFrame(section.bytes.subarray(0, exported && Number(number(exported.bytes))))
+  packet.set('packets', '1')
+  const size = fields.get('frame_length')
+  if (size) packet.set('bytes', size.text)
+  for (const [field, text] of packet) {
+    const isTold = fields.has(field) || (hasCounters && (field === 'bytes' || field === 'packets'))
+    if (!isTold) fields.set(field, { text })
+  }
 }
 
 /** paddingOctets, and fields that the template gives no bytes. */

@@ -5,6 +5,7 @@
  * Written from RFC 3954, RFC 7011 and Cisco's tables of v1, v5 and v7; v6 as flow-tools' ftlib.h has it.
  */
 import type { Packet } from './corpus.ts'
+import { readWireList } from './wire-lists.ts'
 
 /** One element of a record: enterprise number (-2: scope of a v9 options record), id and the bytes sent. */
 export interface WireElement {
@@ -13,6 +14,8 @@ export interface WireElement {
   readonly bytes: Uint8Array
   /** Whether the length stood in the record and not in the template. */
   readonly variable?: boolean
+  /** JSON of a list, as the templates of that moment have it. */
+  readonly list?: string | undefined
 }
 
 /** One data record. */
@@ -251,7 +254,11 @@ function readRecords(
       if (layout.options || bytes.subarray(at).every((byte) => byte === 0)) return
       throw new RangeError('record')
     }
-    const { elements } = taken
+    const elements = taken.elements.map((element) => {
+      const { pen, id, bytes } = element
+      const list = readWireList(pen, id, Buffer.from(bytes), (id) => state.templates.get(`${domain} ${id}`)?.fields)
+      return list === undefined ? element : { ...element, list }
+    })
     out.push({ ...from, header, template: layout.id, options: layout.options, elements })
     if (layout.options) {
       const start = elements.find(({ pen, id, bytes }) => pen === 0 && id === 160 && bytes.length <= 8)

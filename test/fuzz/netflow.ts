@@ -15,7 +15,7 @@ import { FlowkitError } from '../../core/flow/errors.ts'
 import { FIELDS, type FieldType } from '../../core/flow/fields.ts'
 import { VARIABLE_LENGTH } from '../../core/flow/shape.ts'
 import { datagramDecoder, type DatagramDecoder } from '../../core/netflow/datagram.ts'
-import { LIMITS, SET_OVERHEAD } from '../../core/netflow/exporters.ts'
+import { LIMITS, SET_OVERHEAD } from '../../core/netflow/limits.ts'
 import { DatagramReader } from '../../core/pcap/datagrams.ts'
 
 const CAPTURES = new URL('../fixtures/netflow/', import.meta.url)
@@ -226,10 +226,11 @@ function checkState({ exporters }: DatagramDecoder): void {
     assert.ok(domains.size <= LIMITS.domainsPerExporter, 'domains')
     for (const domain of domains.values()) {
       templates += domain.templates.size
-      for (const { raw } of domain.templates.values()) templateBytes += raw.length
-      const waiting = [...domain.waiting.values()].flat().reduce((sum, { bytes }) => sum + bytes.length + SET_OVERHEAD, 0)
-      assert.equal(domain.waitingBytes, waiting, 'domain waits')
-      waitingBytes += domain.waitingBytes
+      for (const { fields } of domain.templates.values()) templateBytes += fields.length
+      const sets = [...domain.waiting?.byTemplate.values() ?? []].flat()
+      const waiting = sets.reduce((sum, { bytes }) => sum + bytes.length + SET_OVERHEAD, 0)
+      assert.equal(domain.waiting?.bytes ?? 0, waiting, 'domain waits')
+      waitingBytes += waiting
     }
   }
   assert.deepEqual([exporters.templates, exporters.templateBytes, exporters.waitingBytes],

@@ -123,7 +123,7 @@ export function exportClocks(wholeSeconds: boolean): ExportClocks {
 }
 
 /** For each row when it could be exported at the earliest, µs; NaN if it has no time. */
-function fillTimes(batch: FlowBatch, times: Float64Array): void {
+export function fillTimes(batch: FlowBatch, times: Float64Array): void {
   const { length, shape, shapes } = batch
   const received = shapes.map(({ mask }) => mask[ID.received] ? batch.received : undefined)
   const ended = shapes.map(({ mask }) => mask[ID.flowEnd] ? batch.flowEnd : mask[ID.flowStart] ? batch.flowStart

@@ -1,6 +1,8 @@
 import { elementName, findElement, type ElementType } from '../../flow/elements.ts'
-import { FIELDS, ID, type Field } from '../../flow/fields.ts'
+import { FIELD_COUNT, FIELDS, ID, type Field } from '../../flow/fields.ts'
+import { listTypeOf } from '../../flow/list-value.ts'
 import { VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits } from '../../flow/shape.ts'
+import { LIST } from './out-lists.ts'
 import { RATE } from './out-sampling.ts'
 import { makePlan, type LayoutField, type Plan } from '../plan.ts'
 
@@ -61,9 +63,11 @@ const PLAIN: LayoutOptions = { rate: RATE.record, etype: false, timeDigits: 9 }
  * Choose an element for each field of a shape that the version can carry.
  *
  * NetFlow v9 has flow times as uptimes, no enterprise elements but Cisco's, and no variable length; IPFIX has times
- * as they are, in milliseconds where the rows do not say how exact they are.
+ * as they are, in milliseconds where the rows do not say how exact they are. Lists that name templates of another
+ * exporter cannot be sent.
  *
- * @param forms by field id, the family of an address (4, 6, 0), and for v9 the length of octets
+ * @param forms by field id, the family of an address (4, 6, 0), and for v9 the length of octets; by FIELD_COUNT and
+ *   the place of a basicList in `shape.extras`, a value of LIST
  */
 export function exportLayout(
   shape: Shape, forms: ReadonlyMap<number, number>, version: SetVersion, options: LayoutOptions = PLAIN,
@@ -91,7 +95,7 @@ export function exportLayout(
     if (carried.has(ID.flowStart)) carried.add(ID.flowStartNs)
     if (carried.has(ID.flowEnd)) carried.add(ID.flowEndNs)
   }
-  return { ...addExtras(shape.extras, layout, version), carried }
+  return { ...addExtras(shape.extras, layout, forms, version), carried }
 }
 
 /**
@@ -158,13 +162,15 @@ function addressElement(field: Field, family: number, version: SetVersion): Layo
 
 /** Append the elements without a column that the version can carry. */
 function addExtras(
-  elements: readonly ExtraElement[], layout: LayoutField[], version: SetVersion,
+  elements: readonly ExtraElement[], layout: LayoutField[], forms: ReadonlyMap<number, number>,
+  version: SetVersion,
 ): Omit<ExportLayout, 'carried'> {
   const extras: { index: number, field: number }[] = []
   const lostElements: string[] = []
   for (const [index, element] of elements.entries()) {
     const sent = version === 9 ? inV9(element) : inIpfix(element)
-    if (sent) extras.push({ index, field: layout.push({ ...sent, length: element.length }) - 1 })
+    const isLost = forms.get(FIELD_COUNT + index) === LIST.lost
+    if (sent && !isLost) extras.push({ index, field: layout.push({ ...sent, length: element.length }) - 1 })
     else lostElements.push(elementName(element.pen, element.id))
   }
   return { layout, extras, lostElements }
@@ -180,8 +186,13 @@ function inV9({ pen, id, length }: ExtraElement): { pen: number, id: number } | 
   return pen === 0 ? { pen, id } : undefined
 }
 
-/** What v9 numbers from 32768 on is Cisco's in IPFIX, but for those that v9 alone has. */
+/**
+ * What v9 numbers from 32768 on is Cisco's in IPFIX, but for those that v9 alone has. Lists of records name the
+ * templates of whoever sent them.
+ */
 function inIpfix({ pen, id }: ExtraElement): { pen: number, id: number } | undefined {
+  const list = listTypeOf(pen, id)
+  if (list && list !== 'basicList') return undefined
   if (pen !== 0 || id < CISCO_BIT) return pen < 0 ? undefined : { pen, id }
   const known = findElement(pen, id) !== undefined && findElement(CISCO_PEN, id - CISCO_BIT) === undefined
   return known ? undefined : { pen: CISCO_PEN, id: id - CISCO_BIT }

@@ -1,10 +1,11 @@
 import type { FlowBatch } from '../../flow/batch.ts'
-import { FIELDS, ID } from '../../flow/fields.ts'
+import { FIELD_COUNT, FIELDS, ID } from '../../flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6 } from '../../flow/names.ts'
 import type { TimeDigits } from '../../flow/shape.ts'
 import { newLoss, type DatagramEncoder, type Emit, type EncoderOptions } from './encoder.ts'
 import { exportClocks, type ExportClock } from './clock.ts'
 import type { SetVersion } from './layout.ts'
+import { basicLists, listForms, markLists } from './out-lists.ts'
 import { outMessage } from './out-message.ts'
 import { FIRST_TEMPLATE, writeSampling, writeStatistics } from './out-options.ts'
 import { outSampling } from './out-sampling.ts'
@@ -70,7 +71,7 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
     markRuns(batch, [], begins)
     sampling.decide(batch, rates)
     for (let row = 1; row < length; row++) if (rates[row] !== rates[row - 1]) begins[row] = 1
-    if (version === 10) return
+    if (version === 10) return markLists(batch, begins)
     for (const id of OCTET_FIELDS) { // in v9 the length is the template's
       if (!batch.has(id)) continue
       const column = batch.column(id) as Uint32Array
@@ -85,8 +86,8 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
     let code = rates[row] * 2 + (etype ? 1 : 0)
     for (const id of ADDRESS_FIELDS) if (mask[id] === 1) code = code * 3 + (familyOf(batch, id, row) + 2 >> 2)
     const place = code * 65_536 + batch.shape[row]
-    const hasLengths = version === 9 && OCTET_FIELDS.some((id) => mask[id] === 1)
-    let template = hasLengths ? undefined : recent.get(place)
+    const differs = version === 9 ? OCTET_FIELDS.some((id) => mask[id] === 1) : basicLists(shape).length > 0
+    let template = differs ? undefined : recent.get(place)
     if (template) return template
     const forms = formsOf(batch, row, version)
     const key = `${shape.key};${code};${[...forms.values()].join()}`
@@ -97,7 +98,7 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
       nextId = nextId === LAST_TEMPLATE ? FIRST_TEMPLATE : nextId + 1
       templates.set(key, template)
     }
-    if (!hasLengths) recent.set(place, template)
+    if (!differs) recent.set(place, template)
     return template
   }
 
@@ -224,12 +225,17 @@ function needsEtype(batch: FlowBatch, row: number): boolean {
   return family === 0 || batch.etype[row] !== (family === 6 ? ETYPE_IPV6 : ETYPE_IPV4)
 }
 
-/** What the template of a row depends on beside its shape: families of addresses and, in v9, lengths of octets. */
+/** What the template of a row depends on beside its shape: see `exportLayout`. */
 function formsOf(batch: FlowBatch, row: number, version: SetVersion): Map<number, number> {
-  const { mask } = shapeOf(batch, row)
+  const shape = shapeOf(batch, row)
+  const { mask } = shape
   const forms = new Map<number, number>()
   for (const id of ADDRESS_FIELDS) if (mask[id] === 1) forms.set(id, familyOf(batch, id, row))
-  if (version === 10) return forms
+  if (version === 10) {
+    const lists = listForms(batch, row)
+    for (const [i, place] of basicLists(shape).entries()) forms.set(FIELD_COUNT + place, lists[i])
+    return forms
+  }
   for (const id of OCTET_FIELDS) if (mask[id] === 1) forms.set(id, (batch.column(id) as Uint32Array)[row * 2 + 1])
   return forms
 }

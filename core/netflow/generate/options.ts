@@ -1,4 +1,5 @@
 import { FlowkitError } from '../../flow/errors.ts'
+import { parseCount, parseMillis } from '../../flow/quantity.ts'
 
 /** What traffic to generate: how much of it, by whom, and with which faults of the export. */
 export interface TrafficOptions {
@@ -52,6 +53,9 @@ interface Key<T> {
 
 type Keys = { readonly [K in keyof TrafficOptions]: Key<TrafficOptions[K]> }
 
+/** Times stay far below 2^53 µs. */
+const MOST_SPAN = 3650 * 86_400e3 // ms
+
 const VERSIONS = [1, 5, 6, 7, 9, 10]
 /** Versions with templates: IPv6, NAT events, conflicts. */
 export const TEMPLATE_VERSIONS: readonly number[] = [9, 10]
@@ -100,7 +104,7 @@ export const TRAFFIC_KEYS: readonly TrafficKey[] =
 /**
  * The traffic that `text` describes, such as `flows=1M,exporters=4,v6=10%,versions=5/9/10`.
  *
- * Counts take K M G (thousands), shares end in %, durations are `500ms 30s 5m 1h 7d`, lists have `/` between.
+ * Counts are as `parseCount` has them, durations as `parseMillis`; shares end in %, lists have `/` between.
  *
  * @throws FlowkitError ERR_OPTION
  */
@@ -157,14 +161,9 @@ function share(value: string, doc: string): Key<number> {
   return { value, doc: `share of ${doc}`, expected: 'a share of 0% to 100%', read: readShare }
 }
 
-const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1e3, M: 1e6, G: 1e9 }
-const MICROS: Readonly<Record<string, number>> = { ms: 1e3, s: 1e6, m: 60e6, h: 3600e6, d: 86_400e6 }
-
 function readCount(text: string, least: number, most: number): number | undefined {
-  const [, digits, unit] = /^(\d+(?:\.\d+(?=[KMG]))?)([KMG]?)$/.exec(text) ?? []
-  if (digits === undefined) return undefined
-  const value = Math.round(Number(digits) * UNITS[unit])
-  return value >= least && value <= most ? value : undefined
+  const value = parseCount(text)
+  return value !== undefined && value >= least && value <= most ? value : undefined
 }
 
 function readShare(text: string): number | undefined {
@@ -172,9 +171,10 @@ function readShare(text: string): number | undefined {
   return digits !== undefined && Number(digits) <= 100 ? Number(digits) / 100 : undefined
 }
 
+/** µs. */
 function readDuration(text: string): number | undefined {
-  const [, digits, unit] = /^(\d{1,6})(ms|s|m|h|d)$/.exec(text) ?? []
-  return digits === undefined || Number(digits) === 0 ? undefined : Number(digits) * MICROS[unit]
+  const millis = parseMillis(text)
+  return millis !== undefined && millis > 0 && millis <= MOST_SPAN ? millis * 1000 : undefined
 }
 
 /** A date or time of 2000 to 2099 in UTC, so that it means the same everywhere. */

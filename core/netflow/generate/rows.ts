@@ -84,7 +84,7 @@ function fillCommon(stream: Stream, received: number, batch: FlowBatch, row: num
   batch.samplingRate.fill(rate, row, end)
   const { header, options, record } = SAMPLING_SOURCE
   batch.samplingSource.fill(version === 5 ? header : version === 9 ? options : record, row, end)
-  if (version === 5) batch.samplingAlgorithm.fill(RANDOM_SAMPLING, row, end)
+  if (version !== 10) batch.samplingAlgorithm.fill(RANDOM_SAMPLING, row, end)
 }
 
 function fillRouter({ family, v4 }: AddressColumn, { exporter }: Stream, row: number, end: number): void {

@@ -214,7 +214,8 @@ function setProfile({ v6, nat }: TrafficOptions, version: 9 | 10, rate: number, 
   const flow = twin ? SHORT_FIELDS : FIELDS
   // v9 tells of sampling in options, IPFIX in the records
   const records = version === 10 && rate > 1 ? [...flow, ID.samplingRate] : flow
-  const sampling = rate > 1 ? [ID.samplingRate, ID.samplingSource] : []
+  const known = [ID.samplingRate, ID.samplingSource, ...version === 9 ? [ID.samplingAlgorithm] : []]
+  const sampling = rate > 1 ? known : []
   const make = (family: 4 | 6, fields: readonly number[], more: readonly number[]): RecordKind => {
     const sent = makeShape([...fields, ...CLOCK], 3)
     const plan = planOf(sent, family, version)

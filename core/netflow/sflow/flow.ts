@@ -1,8 +1,8 @@
 import type { FlowBatch } from '../../flow/batch.ts'
 import { ByteWriter, putUint } from '../../flow/byte-writer.ts'
 import { ID } from '../../flow/fields.ts'
+import type { SampleRow } from '../sample-row.ts'
 import type { PacketPlaces } from './packet.ts'
-import type { SampleRow } from './row.ts'
 
 /** What became of a flow record: its row has something of it, or nothing, or it contradicts itself. */
 export const RECORD = { taken: 0, skipped: 1, damaged: 2 } as const

@@ -1,8 +1,9 @@
 import { ID } from '../../flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6 } from '../../flow/names.ts'
 import { parsePacket, SFLOW_LINK_TYPES } from '../../pcap/headers.ts'
-import { FRAGMENT, MORE_FRAGMENTS, PacketHeaders } from '../../pcap/packet-headers.ts'
-import type { SampleRow } from './row.ts'
+import { PacketHeaders } from '../../pcap/packet-headers.ts'
+import { readMac, takeHeaders, takeLabels } from '../packet-fields.ts'
+import type { SampleRow } from '../sample-row.ts'
 
 /** Where the records of one sample that tell of its packet lie; reused. */
 export interface PacketPlaces {
@@ -34,12 +35,8 @@ export function clearPlaces(places: PacketPlaces): void {
   places.innerVlan = -1
 }
 
-const MAX_LABELS = 10
 const MAX_8023_LENGTH = 1500
 const PROTO_TCP = 6
-/** Fragment flags of the IPv4 header, as fragmentFlags (IE 197) has them. */
-const FLAG_BITS = 0xe0
-const MORE_BIT = 0x20
 
 /** Header protocols without a frame: IPv4, IPv6, MPLS. */
 const NETWORK_PROTOCOLS = new Set([11, 12, 13])
@@ -95,36 +92,9 @@ function takeHeader(bytes: Uint8Array, view: DataView, places: PacketPlaces, row
   const linkType = protocol < SFLOW_LINK_TYPES.length ? SFLOW_LINK_TYPES[protocol] : -1
   const h = headers
   parsePacket(bytes, start, end, linkType, h)
-  if (h.srcMac >= 0) row.set(ID.srcMac, readMac(view, h.srcMac))
-  if (h.dstMac >= 0) row.set(ID.dstMac, readMac(view, h.dstMac))
-  if (h.etype >= 0) row.set(ID.etype, h.etype)
+  takeHeaders(bytes, view, h, row)
   addVlan(places, h.vlanId)
   addVlan(places, h.innerVlanId)
-  if (h.mplsLabels > 0) takeLabels(view, h.mpls, h.mplsLabels, row)
-  if (h.ipVersion === 0) return
-  if (h.ipVersion === 4) {
-    row.setIpv4(ID.srcAddr, view.getUint32(h.srcAddr))
-    row.setIpv4(ID.dstAddr, view.getUint32(h.dstAddr))
-    row.set(ID.ipFlags, bytes[h.ip + 6] & FLAG_BITS)
-    row.set(ID.fragmentOffset, h.fragmentOffset >> 3)
-  } else {
-    row.setIpv6(ID.srcAddr, bytes, h.srcAddr)
-    row.setIpv6(ID.dstAddr, bytes, h.dstAddr)
-    row.set(ID.ipv6FlowLabel, h.flowLabel)
-    if ((h.flags & FRAGMENT) !== 0) {
-      row.set(ID.ipFlags, (h.flags & MORE_FRAGMENTS) !== 0 ? MORE_BIT : 0)
-      row.set(ID.fragmentOffset, h.fragmentOffset >> 3)
-    }
-  }
-  if (h.proto >= 0) row.set(ID.proto, h.proto)
-  row.set(ID.tos, h.tos)
-  row.set(ID.ipTtl, h.ttl)
-  if (h.ipId >= 0) row.set(ID.fragmentId, h.ipId)
-  if (h.srcPort >= 0) row.set(ID.srcPort, h.srcPort)
-  if (h.dstPort >= 0) row.set(ID.dstPort, h.dstPort)
-  if (h.tcpFlags >= 0) row.set(ID.tcpFlags, h.tcpFlags)
-  if (h.icmpType >= 0) row.set(ID.icmpType, h.icmpType)
-  if (h.icmpCode >= 0) row.set(ID.icmpCode, h.icmpCode)
 }
 
 /** A sampled_ethernet: some agents pad the MAC addresses to 8 bytes, as XDR wants, and some do not. */
@@ -162,20 +132,6 @@ function takeIp(bytes: Uint8Array, view: DataView, at: number, size: number, row
   setUpTo(ID.tos, view.getUint32(ports + 12), 0xff, row)
 }
 
-/** A stack of RFC 3032 label entries. */
-function takeLabels(view: DataView, at: number, count: number, row: SampleRow): void {
-  let classes = 0
-  const labels = Math.min(count, MAX_LABELS)
-  for (let i = 0; i < labels; i++) {
-    const entry = view.getUint32(at + i * 4)
-    row.set(ID.mplsLabel1 + i, entry >>> 12)
-    classes += (entry >>> 8 & 15) * 16 ** i
-  }
-  if (labels === 0) return
-  row.set(ID.mplsExp, classes)
-  row.set(ID.mplsTtl, view.getUint32(at) & 255)
-}
-
 function setUpTo(id: number, value: number, most: number, row: SampleRow): void {
   if (value <= most) row.set(id, value)
 }
@@ -184,8 +140,4 @@ function addVlan(places: PacketPlaces, vlan: number): void {
   if (vlan < 0) return
   if (places.outerVlan < 0) places.outerVlan = vlan
   else if (places.innerVlan < 0) places.innerVlan = vlan
-}
-
-function readMac(view: DataView, at: number): number {
-  return view.getUint16(at) * 2 ** 32 + view.getUint32(at + 2)
 }

@@ -3,6 +3,7 @@ import { CLOCK_FIELDS, FIELDS, fieldMask, ID } from '../../flow/fields.ts'
 import { FLOW_TYPE, SAMPLING_SOURCE } from '../../flow/names.ts'
 import type { Datagram } from '../message.ts'
 import type { Wanted } from '../plan.ts'
+import { SampleRow } from '../sample-row.ts'
 import { checkSamples, SAMPLE } from './check.ts'
 import { takeCounters, type CounterSample } from './counters.ts'
 import { INTERFACE_FORMAT, isInternal, statusOfDiscard, STATUS_FOR_US } from './discard.ts'
@@ -11,7 +12,6 @@ import {
   newMessage, noteSource, readSflowHeader, SOURCE_NUMBERS, type SflowMessage,
 } from './message.ts'
 import { clearPlaces, newPlaces, takePacket, type PacketPlaces } from './packet.ts'
-import { SampleRow } from './row.ts'
 
 /** What was not kept, counted since the start by format: enterprise * 4096 + format; -1 for further ones. */
 export interface SflowCounts {
@@ -31,6 +31,8 @@ export interface SflowContext {
   readonly counts: SflowCounts
   readonly row: SampleRow
   readonly places: PacketPlaces
+  /** The sampling rate configured for the exporter of the datagram; 0: what its samples say. */
+  samplingOverride: number
   /** Takes each counter sample. */
   readonly onCounters: ((sample: CounterSample) => void) | undefined
 }
@@ -48,6 +50,7 @@ export function newSflow(wanted: Wanted, onCounters?: (sample: CounterSample) =>
     counts: { samples: new Map(), flowRecords: new Map(), counterRecords: new Map(), damaged: new Map() },
     row: new SampleRow(wanted.fields ?? WITHOUT_CLOCK),
     places: newPlaces(),
+    samplingOverride: 0,
     onCounters,
   }
 }
@@ -147,9 +150,10 @@ function takeFlowSample(
   row.setPair(ID.observationPointId, index, source)
   row.set(ID.samplePool, pool)
   row.set(ID.sampleDrops, drops)
-  if (rate > 0) {
-    row.set(ID.samplingRate, rate)
-    row.set(ID.samplingSource, SAMPLING_SOURCE.header)
+  const { samplingOverride } = context
+  if (samplingOverride > 0 || rate > 0) {
+    row.set(ID.samplingRate, samplingOverride || rate)
+    row.set(ID.samplingSource, samplingOverride > 0 ? SAMPLING_SOURCE.config : SAMPLING_SOURCE.header)
   }
   const ports = numbers + 12
   const input = view.getUint32(expanded ? ports + 4 : ports)

@@ -228,10 +228,16 @@ test('times in microseconds and nanoseconds are NTP timestamps', () => {
 })
 
 test('a basicList of fixed items is an array of their values', () => {
-  // RFC 6313 section 4.5.1: semantic oneOrMoreOf, field bgpSourceAsNumber (16), 4 bytes each
-  assert.deepEqual(decode('basicList', '02 0010 0004 0000fde8 0000fde9'), [65000, 65001])
+  // RFC 6313 section 4.5.1: semantic allOf, field bgpSourceAsNumber (16), 4 bytes each
+  assert.deepEqual(decode('basicList', '03 0010 0004 0000fde8 0000fde9'), [65000, 65001])
   assert.deepEqual(decode('basicList', 'ff 0008 0004'), [])
   assert.deepEqual(decode('basicList', '03 8384 0004 00001f79 000005b4'), [1460])
+})
+
+test('a basicList whose items are not all meant says so', () => {
+  assert.deepEqual(decode('basicList', '02 0010 0004 0000fde8 0000fde9'), {
+    semantic: 'oneOrMoreOf', list: [65000, 65001],
+  })
 })
 
 test('a basicList of variable items reads both forms of the length', () => {
@@ -239,8 +245,8 @@ test('a basicList of variable items reads both forms of the length', () => {
   assert.deepEqual(decode('basicList', 'ff 0052 ffff 02 6c6f ff0004 65746830 00'), ['lo', 'eth0', ''])
 })
 
-test('a basicList in a basicList stays hexadecimal', () => {
-  assert.deepEqual(decode('basicList', 'ff 0123 ffff 06 ff 0004 0001 06'), ['ff0004000106'])
+test('a basicList in a basicList is an array in an array', () => {
+  assert.deepEqual(decode('basicList', 'ff 0123 ffff 06 ff 0004 0001 06'), [[6]])
 })
 
 test('a basicList that does not hold together stays hexadecimal', () => {
@@ -252,7 +258,7 @@ test('a basicList that does not hold together stays hexadecimal', () => {
 test('what has no other form is lower-case hexadecimal', () => {
   assert.equal(decode('octetArray', 'DEADBEEF'), 'deadbeef')
   assert.equal(decode(undefined, '0A'), '0a')
-  assert.equal(decode('subTemplateList', 'ff0100'), 'ff0100')
+  assert.equal(decode('subTemplateList', 'ff010006'), 'ff010006')
   for (const [type, hex] of [
     ['unsigned32', ''], ['unsigned64', '01'.repeat(9)], ['signed8', ''], ['float64', '3fc000'],
     ['macAddress', '0102030405'], ['ipv4Address', '0a0000'], ['ipv6Address', '0a000001'],

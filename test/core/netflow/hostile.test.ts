@@ -1,7 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { FlowkitError } from '../../../core/flow/errors.ts'
-import { LIMITS, SET_OVERHEAD } from '../../../core/netflow/exporters.ts'
+import { LIMITS, SET_OVERHEAD } from '../../../core/netflow/limits.ts'
 import {
   collector, datagram, hex, ip4, ipfix, join, options10, options9, pick, rows, set, template, text, u16, u32,
   u64, v9, variable, type Collector, type Row,
@@ -208,7 +208,7 @@ test('65,536 templates from one exporter: the last of them are kept', () => {
     send(v9({}, set(0, repeat(Math.min(1000, 65_536 - id), (i) => template(id + i, [1, 4])))))
   }
   assert.equal(domain(9).templates.size, LIMITS.templatesPerExporter)
-  assert.deepEqual([decoder.exporters.templates, decoder.exporters.templateBytes], [8192, 8192 * 8])
+  assert.deepEqual([decoder.exporters.templates, decoder.exporters.templateBytes], [8192, 8192 * 4])
   assert.deepEqual(pick(send(v9({}, set(65_535, u32(5)))), 'bytes'), [{ bytes: 5 }])
 })
 
@@ -216,7 +216,8 @@ test('domains of one exporter: the oldest gives way, with its templates and what
   const { send, decoder, exporter } = collector()
   for (let domain = 0; domain < 1000; domain++) send(ipfix({ domain }, set(2, BYTES), set(300, u32(1))))
   assert.equal(exporter().domains.size, LIMITS.domainsPerExporter)
-  assert.deepEqual([decoder.exporters.templates, decoder.exporters.waitingBytes], [256, 256 * (4 + SET_OVERHEAD)])
+  const { templates, waitingBytes } = decoder.exporters
+  assert.deepEqual([templates, waitingBytes], [256, 256 * (4 + SET_OVERHEAD)])
   assert.equal(exporter().counters.abandonedSets, 1000 - 256)
 })
 
@@ -233,7 +234,7 @@ test('100,000 spoofed exporters: those heard last are kept, and counts stay righ
   assert.equal(exporters.forgotten, 100_000 - LIMITS.exporters)
   const domains = [...exporters.byKey.values()].flatMap((exporter) => [...exporter.domains.values()])
   assert.equal(exporters.templates, domains.reduce((sum, { templates }) => sum + templates.size, 0))
-  assert.equal(exporters.waitingBytes, domains.reduce((sum, { waitingBytes }) => sum + waitingBytes, 0))
+  assert.equal(exporters.waitingBytes, domains.reduce((sum, { waiting }) => sum + (waiting?.bytes ?? 0), 0))
   assert.ok(exporters.templates <= LIMITS.templates)
   batch.clear()
   decoder.decode({ ...datagram(v9({}, set(256, u32(9)))), v4: 0x0a000000 + 99_998 }, batch)
@@ -246,7 +247,7 @@ test('templates of many exporters: those of the ones heard longest ago give way'
   const given = datagram(v9({}, set(0, repeat(100, (i) => template(256 + i, [1, 4])))))
   for (let i = 0; i < 1000; i++) decoder.decode({ ...given, v4: i }, batch)
   const { templates, templateBytes, byKey } = decoder.exporters
-  assert.deepEqual([templates, templateBytes, byKey.size], [32_700, 32_700 * 8, 327])
+  assert.deepEqual([templates, templateBytes, byKey.size], [32_700, 32_700 * 4, 327])
   assert.deepEqual([...byKey.keys()].slice(0, 2), [673, 674])
 })
 
@@ -262,7 +263,7 @@ test('large templates are bounded by their bytes', () => {
 test('data that waits is bounded for a domain: the oldest gives way', () => {
   const { send, decoder, domain, exporter } = collector()
   for (let i = 0; i < 100; i++) send(v9({ sequence: i }, set(300, u32(i), new Uint8Array(59_996))))
-  assert.equal(domain(9).waitingBytes, 17 * (60_000 + SET_OVERHEAD))
+  assert.equal(domain(9).waiting!.bytes, 17 * (60_000 + SET_OVERHEAD))
   assert.equal(decoder.exporters.waitingBytes, 17 * (60_000 + SET_OVERHEAD))
   assert.deepEqual([exporter().counters.heldSets, exporter().counters.abandonedSets], [100, 83])
   const sent = send(v9({}, set(0, template(300, [1, 4], [99, 59_996]))))
@@ -284,7 +285,7 @@ test('samplers are bounded, and those known are still updated', () => {
   const { send, domain } = collector()
   send(v9({}, set(1, options9(300, [[1, 4]], [[48, 4], [34, 4]]))))
   for (let id = 0; id < 80_000; id += 1000) send(v9({}, set(300, repeat(1000, (i) => u32(0, id + i, 2)))))
-  assert.equal(domain(9).sampling.byId.size, LIMITS.samplers)
+  assert.equal(domain(9).sampling!.byId.size, LIMITS.samplers)
   send(v9({}, set(300, u32(0, 7, 77))))
   assert.equal(send(v9({}, set(0, template(256, [48, 4])), set(256, u32(7))))[0]['sampling_rate'], 77)
 })

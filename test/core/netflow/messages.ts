@@ -5,7 +5,7 @@ import {
 import { FlowBatch, isAddress } from '../../../core/flow/batch.ts'
 import { FIELDS } from '../../../core/flow/fields.ts'
 import { VARIABLE_LENGTH } from '../../../core/flow/shape.ts'
-import { datagramDecoder, type DatagramDecoder } from '../../../core/netflow/datagram.ts'
+import { datagramDecoder, type DatagramDecoder, type DecoderOptions } from '../../../core/netflow/datagram.ts'
 import type { Domain, Exporter } from '../../../core/netflow/exporters.ts'
 import type { Datagram } from '../../../core/netflow/message.ts'
 import type { Wanted } from '../../../core/netflow/plan.ts'
@@ -141,7 +141,7 @@ export interface Collector {
   readonly decoder: DatagramDecoder
   readonly batch: FlowBatch
   /** Decode one datagram. @returns the rows it added */
-  send(bytes: Uint8Array, from?: string): Row[]
+  send(bytes: Uint8Array, from?: string, how?: Partial<Datagram>): Row[]
   /** State of an exporter. */
   exporter(from?: string): Exporter
   /** State of a version and domain. */
@@ -149,8 +149,8 @@ export interface Collector {
 }
 
 /** A decoder that keeps all fields but the exporter's clock, or `wanted`. */
-export function collector(wanted: Wanted = { extras: false }): Collector {
-  const decoder = datagramDecoder(wanted)
+export function collector(wanted: Wanted = { extras: false }, options: DecoderOptions = {}): Collector {
+  const decoder = datagramDecoder(wanted, options)
   const batch = new FlowBatch(16)
   const exporter = (from: string = FROM) => {
     const key = from.includes(':') ? String.fromCharCode(...ip6(from)) : parseIpv4(from)
@@ -158,9 +158,9 @@ export function collector(wanted: Wanted = { extras: false }): Collector {
   }
   return {
     decoder, batch, exporter,
-    send(bytes, from) {
+    send(bytes, from, how = {}) {
       const { length } = batch
-      decoder.decode(datagram(bytes, from), batch)
+      decoder.decode({ ...datagram(bytes, from), ...how }, batch)
       return rows(batch, length)
     },
     domain: (version, id = 0, from) => exporter(from).domains.get(version * 2 ** 32 + id)!,

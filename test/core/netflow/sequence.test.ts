@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import type { Sequence } from '../../../core/netflow/sequence.ts'
+import { newSequence, type Sequence } from '../../../core/netflow/sequence.ts'
 import { collector, ipfix, join, set, template, u16, u32, u8, v9, type Collector } from './messages.ts'
 
 const FIXED = { 5: 48, 6: 52, 7: 52 } as const
@@ -15,7 +15,7 @@ function fixed(version: 5 | 6 | 7, sequence: number, count: number, engine = 0):
 /** What was told of a version's sequence, after messages of (sequence number, units). */
 function after(
   version: 5 | 6 | 7 | 9 | 10, ...messages: readonly (readonly [number, number])[]
-): Omit<Sequence, 'next'> {
+): Pick<Sequence, 'missing' | 'reordered' | 'restarts'> {
   const it = collector()
   if (version === 9 || version === 10) learn(it, messages[0][0])
   for (const [sequence, units] of messages) {
@@ -97,7 +97,7 @@ test('domains and exporters of v9 and IPFIX number apart', () => {
     send(ipfix({ domain: 1, sequence: 200 + i }, layout, DATA), '198.51.100.1')
   }
   for (const state of [domain(10, 1), domain(10, 2), domain(10, 1, '198.51.100.1')]) {
-    assert.deepEqual({ ...state.sequence, next: 0 }, { next: 0, missing: 0, reordered: 0, restarts: 0 })
+    assert.deepEqual({ ...state.sequence, next: 0 }, { ...newSequence(), next: 0 })
   }
 })
 
@@ -121,11 +121,32 @@ test('messages in one datagram are counted one by one', () => {
   assert.deepEqual([domain(10, 1).sequence.next, domain(10, 2).sequence.next], [4, 10])
 })
 
+test('records that wait for their template are told from lost ones once they are decoded', () => {
+  const { send, domain } = collector()
+  send(ipfix({ sequence: 0 }, set(256, u32(1, 2, 3)))) // waits
+  send(ipfix({ sequence: 3 + 5 }, set(256, u32(4)))) // waits; 5 records before it are lost
+  assert.equal(domain(10).sequence.missing, 0)
+  send(ipfix({ sequence: 9 }, set(2, template(256, [1, 4]))))
+  assert.equal(domain(10).sequence.missing, 5)
+  send(ipfix({ sequence: 9 + 2 }, DATA))
+  assert.equal(domain(10).sequence.missing, 7)
+})
+
+test('where waiting records were given up, it cannot be told how many are missing', () => {
+  const { send, domain, exporter } = collector()
+  send(ipfix({ sequence: 0 }, set(256, u32(1, 2, 3)), set(257, u8(1, 2, 3, 4, 5))))
+  send(ipfix({ sequence: 4 }, set(2, template(256, [1, 4]), template(257, [1, 65535]))))
+  assert.equal(exporter().counters.abandonedSets, 1)
+  assert.equal(domain(10).sequence.missing, 0)
+  send(ipfix({ sequence: 4 + 10 }, DATA))
+  assert.equal(domain(10).sequence.missing, 10)
+})
+
 test('a damaged message is not counted: what it held is missing when the next comes', () => {
   const { send, domain } = collector()
   send(fixed(5, 100, 30))
   assert.throws(() => send(fixed(5, 130, 30).subarray(1)))
   assert.throws(() => send(fixed(5, 130, 30).subarray(0, 1000)))
   send(fixed(5, 160, 30))
-  assert.deepEqual(domain(5).sequence, { next: 190, missing: 30, reordered: 0, restarts: 0 })
+  assert.deepEqual(domain(5).sequence, { ...newSequence(), next: 190, missing: 30 })
 })

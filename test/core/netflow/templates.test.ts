@@ -1,6 +1,6 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
-import { SET_OVERHEAD } from '../../../core/netflow/exporters.ts'
+import { SET_OVERHEAD } from '../../../core/netflow/limits.ts'
 import {
   collector, hex, ip4, ipfix, join, options10, options9, pick, RECEIVED, set, template, text, u16, u32, u8,
   v9, variable, type Row,
@@ -37,7 +37,7 @@ test('a template of another layout takes the place of that before', () => {
     1, { packets: 5, src_port: undefined },
   ])
   assert.deepEqual(values(send(v9({}, set(256, u32(6))))), [{ packets: 6, src_port: undefined }])
-  assert.deepEqual([decoder.exporters.templates, decoder.exporters.templateBytes], [1, 8])
+  assert.deepEqual([decoder.exporters.templates, decoder.exporters.templateBytes], [1, 4])
 })
 
 test('a template becomes an options template, and data templates, by its set', () => {
@@ -207,8 +207,8 @@ test('waiting sets come out in the order they came in, those of other templates 
   const { send, domain } = collector()
   for (let i = 0; i < 3; i++) send(ipfix({ sequence: i }, set(256, u32(i)), set(257, u32(i))))
   assert.deepEqual(values(send(ipfix({}, set(2, template(256, [1, 4]))))), [0, 1, 2])
-  assert.deepEqual([...domain(10).waiting].map(([id, sets]) => [id, sets.length]), [[257, 3]])
-  assert.equal(domain(10).waitingBytes, 3 * (4 + SET_OVERHEAD))
+  assert.deepEqual([...domain(10).waiting!.byTemplate].map(([id, sets]) => [id, sets.length]), [[257, 3]])
+  assert.equal(domain(10).waiting!.bytes, 3 * (4 + SET_OVERHEAD))
 })
 
 test('data that waits is copied, so that the caller may reuse its buffer', () => {

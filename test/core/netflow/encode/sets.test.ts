@@ -229,7 +229,7 @@ test('flows with another rate have it in their records; those without one say 1 
   const { collector, rows } = sampledBy(ASSUMED, { ...ASSUMED, sampling_rate: 50 }, {}, scaled)
   const { options, record } = SAMPLING_SOURCE
   assert.deepEqual(rows, [[100, options], [50, record], [1, record], [1, record]])
-  assert.equal(collector.domain(9, 7).sampling.whole?.rate, 100)
+  assert.equal(collector.domain(9, 7).sampling!.whole?.rate, 100)
 })
 
 test('records of variable length say it too', () => {
@@ -243,7 +243,7 @@ test('records of variable length say it too', () => {
 test('if the first flow has no rate, all rates are in records', () => {
   const { collector, rows } = sampledBy({}, ASSUMED)
   assert.deepEqual(rows, [[undefined, undefined], [100, SAMPLING_SOURCE.record]])
-  assert.equal(collector.domain(9, 7).sampling.whole, undefined)
+  assert.equal(collector.domain(9, 7).sampling?.whole, undefined)
 })
 
 test('a rate that came with its record goes with it', () => {
@@ -259,7 +259,7 @@ test('samplers are told by a table of options', () => {
   const { options, record } = SAMPLING_SOURCE
   assert.deepEqual(rows, [[100, options], [500, options], [7, record]])
   const samplers = [[1, { rate: 100, algorithm: 2 }], [2, { rate: 500, algorithm: 2 }]]
-  assert.deepEqual([...collector.domain(9, 7).sampling.byId], samplers)
+  assert.deepEqual([...collector.domain(9, 7).sampling!.byId], samplers)
 })
 
 /** Rates and where they were learned, as a collector has them of v9 and of IPFIX alike. */

@@ -179,7 +179,22 @@ test('in a conflict two ports use the same template ids of one domain for other 
       return exporter.domains.get(version * 2 ** 32 + domain)!.templates
     })
     assert.deepEqual([...one.keys()], [...other.keys()])
-    for (const [id, { layout }] of one) assert.notDeepEqual(layout, other.get(id)!.layout)
+    for (const [id, { fields }] of one) assert.notEqual(fields, other.get(id)!.fields)
+  }
+})
+
+test('a decoder of all ports tells the senders of a conflict apart', () => {
+  const text = 'flows=2000,exporters=2,versions=9/10,conflicts=2,v6=0%'
+  const decoder = datagramDecoder()
+  const batch = new FlowBatch()
+  for (const datagram of generateDatagrams(parseTraffic(text))) decoder.decode(datagram, batch)
+  assert.deepEqual(rows(batch), flows(text))
+  for (const { counters, domains } of decoder.exporters.byKey.values()) {
+    assert.ok(counters.templateConflicts > 0)
+    assert.equal(domains.size, 2)
+    for (const { sequence: { missing, reordered } } of domains.values()) {
+      assert.deepEqual([missing, reordered], [0, 0])
+    }
   }
 })
 

@@ -42,7 +42,9 @@ test('flows have the fields that collectors learn of each version', () => {
     [5, ['sequence_num', 'engine_type', 'engine_id', ...routes, ...sampled, 'sampling_algorithm']],
     [6, ['sequence_num', 'engine_type', 'engine_id', ...routes, 'in_encaps', 'out_encaps', 'peer_next_hop']],
     [7, ['sequence_num', ...routes, 'valid_flags', 'router_sc']],
-    [9, ['sequence_num', 'observation_domain_id', ...routes, ...sampled, 'direction']],
+    [9, [
+      'sequence_num', 'observation_domain_id', ...routes, ...sampled, 'sampling_algorithm', 'direction',
+    ]],
     [10, ['sequence_num', 'observation_domain_id', ...routes, ...sampled, 'direction']],
   ] as const) {
     const [row] = flows(`flows=1,versions=${version},sampling=50`)

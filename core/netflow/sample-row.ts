@@ -1,7 +1,7 @@
-import { ipv6Storage, type AddressColumn } from '../../flow/address.ts'
-import { isPair, type FlowBatch } from '../../flow/batch.ts'
-import { FIELD_COUNT, FIELDS } from '../../flow/fields.ts'
-import { makeShape, type Shape } from '../../flow/shape.ts'
+import { ipv6Storage, type AddressColumn } from '../flow/address.ts'
+import { isPair, type FlowBatch } from '../flow/batch.ts'
+import { FIELD_COUNT, FIELDS } from '../flow/fields.ts'
+import { addFields, EMPTY_SHAPE, type Shape } from '../flow/shape.ts'
 
 const WORDS = Math.ceil(FIELD_COUNT / 32)
 /** Layouts remembered, a power of two; traffic has a few dozen, and the hostile cannot make more. */
@@ -10,6 +10,9 @@ const SLOTS = 512
 /** Which columns a set of fields is stored in, by the kind of store. */
 interface Layout {
   readonly words: Int32Array
+  /** What the row is before they are added. */
+  readonly base: Shape
+  /** What it is then. */
   readonly shape: Shape
   readonly bytes: readonly number[]
   readonly shorts: readonly number[]
@@ -20,7 +23,8 @@ interface Layout {
 }
 
 /**
- * One row before it is in a batch: values by field id, and a bit for each that is present; reused.
+ * What a sampled packet tells, before it is in a batch: values by field id, and a bit for each that is
+ * present; reused.
  *
  * Rows with the same fields share a layout, found by the bits, so that steady traffic allocates nothing.
  */
@@ -95,8 +99,18 @@ export class SampleRow {
 
   /** Store the row as row `row` of `batch`, which has room; the batch's length is the caller's to raise. */
   store(batch: FlowBatch, row: number): void {
+    this.put(batch, row, EMPTY_SHAPE, 0)
+  }
+
+  /** Add to row `row` of `batch` the fields that it does not have. */
+  add(batch: FlowBatch, row: number): void {
+    const index = batch.shape[row]
+    this.put(batch, row, batch.shapes[index], index)
+  }
+
+  private put(batch: FlowBatch, row: number, base: Shape, seed: number): void {
     const { values, seconds } = this
-    const { shape, bytes, shorts, longs, doubles, pairs, addresses } = this.layout()
+    const { shape, bytes, shorts, longs, doubles, pairs, addresses } = this.layout(base, seed)
     batch.shape[row] = batch.intern(shape)
     for (const id of bytes) (batch.column(id) as Uint8Array)[row] = values[id]
     for (const id of shorts) (batch.column(id) as Uint16Array)[row] = values[id]
@@ -120,23 +134,24 @@ export class SampleRow {
     for (let i = 0; i < 16; i++) storage[row * 16 + i] = v6[id * 16 + i]
   }
 
-  private layout(): Layout {
+  private layout(base: Shape, seed: number): Layout {
     const { words, layouts } = this
-    let hash = 0
+    let hash = seed
     for (let i = 0; i < WORDS; i++) hash = Math.imul(hash ^ words[i], 0x9e3779b1) ^ hash >>> 15
     const slot = (hash ^ hash >>> 13) & SLOTS - 1
     const found = layouts[slot]
-    if (found && sameWords(found.words, words)) return found
-    return layouts[slot] = this.makeLayout()
+    if (found && found.base === base && sameWords(found.words, words)) return found
+    return layouts[slot] = this.makeLayout(base)
   }
 
-  private makeLayout(): Layout {
-    const fields = FIELDS.filter(({ id }) => this.has(id) && this.wants(id))
+  private makeLayout(base: Shape): Layout {
+    const fields = FIELDS.filter(({ id }) => this.has(id) && this.wants(id) && base.mask[id] === 0)
     const ofType = (...types: string[]) =>
       fields.filter(({ type }) => types.includes(type)).map(({ id }) => id)
     return {
       words: this.words.slice(),
-      shape: makeShape(fields.map(({ id }) => id)),
+      base,
+      shape: addFields(base, fields.map(({ id }) => id)),
       bytes: ofType('u8'),
       shorts: ofType('u16'),
       longs: ofType('u32'),
