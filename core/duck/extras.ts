@@ -18,8 +18,8 @@ const SIZES: Readonly<Partial<Record<ElementType, number>>> = {
  * The extra elements of a row as JSON: `{"flowActiveTimeout":60,"en9id12172_2":"00ff"}`.
  *
  * Keys are names, the second of one name `name_2`; `en<PEN>id<ID>` where a name is unknown or not the
- * element's alone. Values are as `formatElement` has them, but lists in hexadecimal as the batch has them, so that
- * they come back whole.
+ * element's alone. Values are as `formatElement` has them, but lists in hexadecimal as the batch has them, so
+ * that they come back whole.
  */
 export function extrasText(extras: readonly ExtraElement[], batch: FlowBatch, row: number): string {
   const { heap } = batch

@@ -28,7 +28,8 @@ export interface PartsOptions {
   readonly metadata?: () => Metadata
 }
 
-type Metadata = Readonly<Record<string, string>>
+/** What a file says of itself: keys and values. */
+export type Metadata = Readonly<Record<string, string>>
 
 /** A whole Parquet file, fsynced. */
 export interface Part {
@@ -54,8 +55,8 @@ export interface PartWriter {
   writeEmpty(): Promise<Part>
   /** Put files together that were handed over, and remove them. @throws as `write` */
   merge(parts: readonly Part[]): Promise<Part>
-  /** Write the rows of a query as a file, likewise. @throws as `write` */
-  writeQuery(query: string): Promise<Part>
+  /** Write the rows of a query as a file, likewise, with `about` as its metadata. @throws as `write` */
+  writeQuery(query: string, about: Metadata): Promise<Part>
   /** Remove all files since `take`. */
   discard(): Promise<void>
   /** Remove them, and end. */
@@ -191,7 +192,7 @@ export function openParts(options: PartsOptions): PartWriter {
     return whole
   }
 
-  function writeQuery(query: string, about: Metadata = metadata?.() ?? {}): Promise<Part> {
+  function writeQuery(query: string, about: Metadata): Promise<Part> {
     const path = join(directory, String(++count))
     file = { path, label: 0, run: feed.run({ sql: copySql(query, path, about), fields: [], extras: false }) }
     return finish(file)

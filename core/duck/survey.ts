@@ -130,9 +130,17 @@ async function tellApart(
   const ask = async (some: readonly string[]) => {
     if (some.length === 0) return
     const rows = await duck.rows(`
-      SELECT file_name, decode(value) FROM parquet_kv_metadata(${list(some)})
-      WHERE decode(key) = 'flowkit_schema'`)
-    for (const [path, version] of rows) versions.set(String(path), String(version))
+      SELECT file_name, decode(value), decode(key) FROM parquet_kv_metadata(${list(some)})
+      WHERE decode(key) IN ('flowkit_schema', 'flowkit_counters')`)
+    for (const [file, version, key] of rows) {
+      const path = String(file)
+      if (key === 'flowkit_schema') versions.set(path, String(version))
+      else {
+        bad.add(path)
+        const found = 'it holds counter samples, see flowkit read --counters'
+        onBad({ path, error: new FlowkitError('ERR_INPUT', `Cannot read ${path} as flows: ${found}`) })
+      }
+    }
   }
   try {
     await ask(paths)

@@ -7,8 +7,8 @@ import { formatScalar } from './scalar-value.ts'
 export type ElementValue = ListValue
 
 /**
- * The value of an element, `bytes[start]` up to `bytes[end]`, as a batch keeps it: see `formatScalar`, and for
- * lists `formatList`.
+ * The value of an element, `bytes[start..end)`, as a batch keeps it: see `formatScalar`, and for lists
+ * `formatList`.
  */
 export function formatElement(
   type: ElementType | undefined, bytes: Uint8Array, start: number, end: number,

@@ -1,33 +1,33 @@
 /**
  * Lists of RFC 6313, as batches keep them and as they should look in JSON.
  *
- * **In a batch.** Who reads a batch does not know the exporter's templates. So a list that names templates has
- * them before it; others are kept as they were sent (§4.5). All numbers are big-endian:
+ * **In a batch.** Who reads a batch does not know the exporter's templates. So a list that names templates
+ * has them before it; others are kept as they were sent (§4.5). All numbers are big-endian:
  *
  * | bytes | |
  * |---|---|
  * | 1 | 254, LIST_WITH_TEMPLATES, which is no semantic of §4.4 |
  * | 2 | how many templates follow |
  * | 2, 2 | of each its id, and how many fields follow |
- * | 4, 2, 2 | of each field its enterprise number, its element, and its length: 65535 where values tell their own |
+ * | 4, 2, 2 | of each field its enterprise number, element and length: 65535 where values tell their own |
  * | rest | the list as it was sent |
  *
- * The templates are those of the list and of the lists in it, down to MAX_LIST_DEPTH, as far as they were known
- * when the list came and have a record there. Fields without bytes are left out, so that each field of a template
- * has a byte of the list, and the templates have at most about ten times the list's bytes. With the list they have
- * MAX_LIST_SIZE: templates that would make it more are left out. A list that was sent with 254 for its semantic has
- * all this before it too.
+ * The templates are those of the list and of the lists in it, down to MAX_LIST_DEPTH, as far as they were
+ * known when the list came and have a record there. Fields without bytes are left out, so that each field of
+ * a template has a byte of the list, and the templates have at most about ten times the list's bytes. With
+ * the list they have MAX_LIST_SIZE: templates that would make it more are left out. A list that was sent with
+ * 254 for its semantic has all this before it too.
  *
  * **In JSON.**
  *
- * - A basicList is an array of its values, a subTemplateList of its records: objects of values by element name.
- *   A subTemplateMultiList is one array of the records of all its parts, in order.
- * - Where the semantic says that the items are not all meant, it is shown: `{"semantic":"exactlyOneOf","list":[…]}`,
- *   as for `noneOf`, `oneOrMoreOf` and, by number, those that §4.4 does not have. `allOf`, `ordered` and
- *   `undefined` are not shown.
- * - A list that cannot be opened is hexadecimal text, as it was sent: if its template is missing, if it does not
- *   hold together, if it lies deeper than MAX_LIST_DEPTH, or if its items have no bytes. Of a subTemplateMultiList
- *   such a part alone is, with its header; the others are opened.
+ * - A basicList is an array of its values, a subTemplateList of its records: objects of values by element
+ *   name. A subTemplateMultiList is one array of the records of all its parts, in order.
+ * - Where the semantic does not say that all items are meant, it is shown, as in
+ *   `{"semantic":"exactlyOneOf","list":[1,4]}`: `noneOf`, `exactlyOneOf`, `oneOrMoreOf` and, by number, what
+ *   §4.4 does not have. `allOf`, `ordered` and `undefined` are not shown.
+ * - A list that cannot be opened is hexadecimal text, as it was sent: if its template is missing, if it does
+ *   not hold together, if it lies deeper than MAX_LIST_DEPTH, or if its items have no bytes. Such a part of a
+ *   subTemplateMultiList is hexadecimal text, with its header, among the records of the other parts.
  */
 import { elementName, findElement, type ElementType } from './elements.ts'
 import { formatHex, formatScalar, type ScalarValue } from './scalar-value.ts'

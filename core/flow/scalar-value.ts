@@ -12,15 +12,15 @@ const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
 export type ScalarValue = string | number | boolean
 
 /**
- * The value of an element that is no list, `bytes[start]` up to `bytes[end]`, encoded as RFC 7011 §6 has it.
+ * The value of an element that is no list, `bytes[start..end)`, encoded as RFC 7011 §6 has it.
  *
  * - Integers of any reduced length are numbers below 2^53, else decimal text; floats are numbers, or `NaN`,
  *   `Infinity` and `-Infinity` as text; `boolean` is true or false.
  * - Addresses are their usual text, strings UTF-8 without trailing NULs (ill-formed bytes become U+FFFD).
  * - Times are RFC 3339 text in UTC, with as many digits of the second as their type has. NTP seconds with the
  *   top bit clear are of the era that begins in 2036 (RFC 4330 §3).
- * - Everything else is lower-case hexadecimal text: `octetArray`, unknown types (undefined), lists, and values
- *   whose length or contents their type does not have.
+ * - Everything else is lower-case hexadecimal text: `octetArray`, unknown types (undefined), lists, and
+ *   values whose length or contents their type does not have.
  */
 export function formatScalar(
   type: ElementType | undefined, bytes: Uint8Array, start: number, end: number,

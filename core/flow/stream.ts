@@ -23,20 +23,23 @@ export interface Fault {
   readonly offset?: number
 }
 
-/** Turns the bytes of one stream format into rows. Pure: no I/O, no clock, no logging. */
-export interface FlowDecoder {
+/** Turns the bytes of one stream format into rows of any kind. Pure: no I/O, no clock, no logging. */
+export interface RowDecoder<Rows> {
   /**
-   * Append flows from `bytes`, starting at `at`, until the bytes run out or the batch holds BATCH_SIZE rows.
+   * Append rows from `bytes`, starting at `at`, until the bytes run out or there are BATCH_SIZE rows.
    *
-   * On a record that ends the reading it throws FlowkitError, with the records before it already in `batch`.
+   * On a record that ends the reading it throws FlowkitError, with those before it already in `rows`.
    *
    * @returns the offset of the first byte not consumed: a record cut short by the end of `bytes` is left
    * alone, and comes back whole in the next call
    */
-  decode(bytes: Uint8Array, at: number, batch: FlowBatch): number
+  decode(bytes: Uint8Array, at: number, rows: Rows): number
   /** The input has ended: append what was waiting. */
-  end?(batch: FlowBatch): void
+  end?(rows: Rows): void
 }
+
+/** Turns the bytes of one stream format into flows. */
+export type FlowDecoder = RowDecoder<FlowBatch>
 
 /** Turns rows into the bytes of one format. Pure, as above. */
 export interface FlowEncoder {
@@ -46,10 +49,21 @@ export interface FlowEncoder {
   finish?(): Uint8Array
 }
 
-/** Drive a decoder over chunks of any size: the only place that deals with a record split between chunks. */
-export async function* readFlows(
+/** Drive a decoder of flows over chunks of any size. */
+export function readFlows(
   source: AsyncIterable<Uint8Array>, decoder: FlowDecoder, batch: FlowBatch = new FlowBatch(),
 ): FlowReader {
+  return readRows(source, decoder, batch, () => batch.clear())
+}
+
+/**
+ * Drive a decoder over chunks of any size: the only place that deals with a record split between chunks.
+ *
+ * @param rows what it fills and what is given out, each time it is full and at the end; `clear` empties it
+ */
+export async function* readRows<Rows extends { readonly length: number }>(
+  source: AsyncIterable<Uint8Array>, decoder: RowDecoder<Rows>, rows: Rows, clear: () => void,
+): AsyncGenerator<Rows> {
   let rest: Uint8Array = new Uint8Array(0)
   let offset = 0 // of rest in the input
   for await (const chunk of source) {
@@ -57,25 +71,25 @@ export async function* readFlows(
     let at = 0
     for (;;) {
       try {
-        at = decoder.decode(bytes, at, batch)
+        at = decoder.decode(bytes, at, rows)
       } catch (error) {
-        if (batch.length > 0) yield batch // what came before the bad record is still good
+        if (rows.length > 0) yield rows // what came before the bad record is still good
         throw error
       }
-      if (batch.length < BATCH_SIZE) break // the bytes ran out first
-      yield batch
-      batch.clear()
+      if (rows.length < BATCH_SIZE) break // the bytes ran out first
+      yield rows
+      clear()
     }
     rest = bytes.subarray(at)
     offset += at
   }
   let failure: unknown
   try {
-    decoder.end?.(batch)
+    decoder.end?.(rows)
   } catch (error) {
     failure = error
   }
-  if (batch.length > 0) yield batch
+  if (rows.length > 0) yield rows
   if (rest.length > 0) {
     const found = `the input ends ${rest.length} bytes into it`
     throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: ${found}`)

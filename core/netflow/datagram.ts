@@ -39,17 +39,18 @@ interface State {
 
 /** What a decoder does beside appending flows. */
 export interface DecoderOptions {
-  /** Takes each counter sample of sFlow; valid during the call. */
+  /** Takes each counter sample of sFlow. */
   readonly onCounters?: (sample: CounterSample) => void
   /** Sampling rates of exporters, as configured. */
   readonly sampling?: SamplingRules
+  /** What is known of exporters already. */
+  readonly exporters?: Exporters
 }
 
 /** A decoder that keeps the fields of `wanted`. */
 export function datagramDecoder(
-  wanted: Wanted = { extras: false }, { onCounters, sampling }: DecoderOptions = {},
+  wanted: Wanted = { extras: false }, { onCounters, sampling, exporters = newExporters(sampling) }: DecoderOptions = {},
 ): DatagramDecoder {
-  const exporters = newExporters(sampling)
   const setFields = { 9: headerFields(9, wanted), 10: headerFields(10, wanted) }
   const state: State = {
     exporters, wanted, header: newHeader(), plans: new Map(), sflow: newSflow(wanted, onCounters), setFields,
@@ -124,8 +125,9 @@ function decodeSflowDatagram(
 ): number {
   sflow.samplingOverride = exporter.rates.override
   const count = decodeSflow(sflow, datagram, batch)
-  const { subAgentId, sequence } = sflow.message
+  const { subAgentId, sequence, counterSamples } = sflow.message
   exporter.counters.records += count
+  exporter.counters.counterSamples += counterSamples
   track(domainOf(exporters, exporter, SFLOW_VERSION, subAgentId, 0).sequence, sequence, 1)
   return count
 }

@@ -50,6 +50,8 @@ export interface ExporterCounters {
   /** Flow records decoded. */
   records: number
   optionsRecords: number
+  /** Counter samples of sFlow. */
+  counterSamples: number
   templates: number
   /** Templates that another sender behind the same address had announced otherwise. */
   templateConflicts: number
@@ -275,7 +277,7 @@ function drop(all: Exporters, exporter: Exporter, key: number, domain: Domain): 
 
 function newCounters(): ExporterCounters {
   return {
-    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, templates: 0, templateConflicts: 0,
-    expiredTemplates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0, clockSkew: NaN, faults: {},
+    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, counterSamples: 0, templates: 0,
+    templateConflicts: 0, expiredTemplates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0, clockSkew: NaN, faults: {},
   }
 }

@@ -31,12 +31,13 @@ const found = new Set<ListTemplate>()
 /** Whether it names templates at all: known ones or not. */
 let namesTemplates = false
 
-/** Put a list, `bytes[start..end)`, into the heap: behind its length, and behind the templates that it names. */
+/** Put a list, `bytes[start..end)`, into the heap: behind its length and the templates that it names. */
 export function keepList(
   batch: FlowBatch, type: ListType, bytes: Uint8Array, start: number, end: number, templates: Templates,
 ): void {
   found.clear()
-  namesTemplates = start < end && bytes[start] === LIST_WITH_TEMPLATES // or it would be taken for what stands before
+  // a semantic that would be taken for what stands before the templates
+  namesTemplates = start < end && bytes[start] === LIST_WITH_TEMPLATES
   findTemplates(type, bytes, start, end, templates, 1)
   let size = end - start + (namesTemplates ? HEAD_SIZE : 0)
   for (const template of found) {

@@ -105,9 +105,12 @@ function nameNumbers(
   known: NameTable, number: number, name: number, batch: FlowBatch, row: number, count: number,
 ): void {
   const numbers = batch.column(number) as Uint32Array
-  for (const end = row + count; row < end; row++) {
-    const text = known.get(numbers[row])
-    if (text) setName(text, name, batch, row)
+  for (const end = row + count; row < end;) { // runs of one number
+    const value = numbers[row]
+    const first = row++
+    while (row < end && numbers[row] === value) row++
+    const text = known.get(value)
+    if (text) setName(text, name, batch, first, row)
   }
 }
 
@@ -119,15 +122,22 @@ function nameApplications(
     const length = ids[row * 2 + 1]
     if (length === 0 || length > MAX_APPLICATION_ID) continue
     const text = known.get(applicationKey(batch.heap, ids[row * 2], length))
-    if (text) setName(text, name, batch, row)
+    if (text) setName(text, name, batch, row, row + 1)
   }
 }
 
-function setName(text: Uint8Array, name: number, batch: FlowBatch, row: number): void {
+/** Give rows `row` to `end` one name, which is in the heap once. */
+function setName(text: Uint8Array, name: number, batch: FlowBatch, row: number, end: number): void {
   const column = batch.column(name) as Uint32Array
-  column[row * 2] = batch.heapLength
-  column[row * 2 + 1] = text.length
+  const { shape, shapes, heapLength } = batch
   copyToHeap(batch, text, 0, text.length)
-  const before = batch.shape[row]
-  batch.shape[row] = batch.intern(withField(batch.shapes[before], name))
+  for (let before = -1, after = -1; row < end; row++) {
+    column[row * 2] = heapLength
+    column[row * 2 + 1] = text.length
+    if (shape[row] !== before) {
+      before = shape[row]
+      after = batch.intern(withField(shapes[before], name))
+    }
+    shape[row] = after
+  }
 }

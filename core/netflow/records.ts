@@ -97,7 +97,8 @@ const NO_TEMPLATES: Templates = new Map()
  * @param templates those that lists in the records may name
  */
 export function runPlan(
-  plan: Plan, records: Records, batch: FlowBatch, row: number, clock: Clock, templates: Templates = NO_TEMPLATES,
+  plan: Plan, records: Records, batch: FlowBatch, row: number, clock: Clock,
+  templates: Templates = NO_TEMPLATES,
 ): void {
   for (const step of plan.steps) runStep(step, records, batch, row, clock)
   if (plan.extras.length > 0) keepExtras(plan, records, batch, row, templates)

@@ -227,7 +227,8 @@ function decodeWaiting(context: SetContext, template: Template): void {
     const mark = batch.mark()
     const late = { ...context, header, unfilled: mark.length, unsampled: [] }
     try {
-      const count = decodeRecords(late, template, bytes, new DataView(bytes.buffer), 0, bytes.length)
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+      const count = decodeRecords(late, template, bytes, view, 0, bytes.length)
       fillUnfilled(late, batch.length)
       countLate(domain.sequence, count)
       exporter.counters.lateSets++

@@ -163,7 +163,8 @@ export function readyTemplate(
   return template.ready = ready
 }
 
-function dropPlans(plans: Plans): void {
+/** Forget all plans; they are made again when they are needed. */
+export function dropPlans(plans: Plans): void {
   for (const user of plans.users) user.ready = undefined
   plans.users = []
   plans.byLayout.clear()

@@ -1,5 +1,5 @@
 /**
- * A second reading of lists, from RFC 6313 §4.5: slow, plain, and by recursion over buffers that are cut to size.
+ * A second reading of lists, from RFC 6313 §4.5: slow, plain, by recursion over buffers cut to size.
  *
  * Values that are no lists are left to flowkit's own reading of elements.
  */
@@ -16,7 +16,9 @@ const ALL = [3, 4, 255]
 const DEEPEST = 8
 
 /** The JSON of an element that is a list; undefined of others. */
-export function readWireList(pen: number, id: number, bytes: Buffer, templateOf: TemplateOf): string | undefined {
+export function readWireList(
+  pen: number, id: number, bytes: Buffer, templateOf: TemplateOf,
+): string | undefined {
   const type = findElement(pen, id)?.type ?? ''
   return type.endsWith('List') ? JSON.stringify(listValue(type, bytes, templateOf, 1)) : undefined
 }

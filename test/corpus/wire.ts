@@ -254,9 +254,11 @@ function readRecords(
       if (layout.options || bytes.subarray(at).every((byte) => byte === 0)) return
       throw new RangeError('record')
     }
+    const fieldsOf = (id: number): Layout['fields'] | undefined =>
+      state.templates.get(`${domain} ${id}`)?.fields
     const elements = taken.elements.map((element) => {
       const { pen, id, bytes } = element
-      const list = readWireList(pen, id, Buffer.from(bytes), (id) => state.templates.get(`${domain} ${id}`)?.fields)
+      const list = readWireList(pen, id, Buffer.from(bytes), fieldsOf)
       return list === undefined ? element : { ...element, list }
     })
     out.push({ ...from, header, template: layout.id, options: layout.options, elements })

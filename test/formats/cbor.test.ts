@@ -117,6 +117,18 @@ test('elements without a column are a map when they are wanted', () => {
   ])
 })
 
+test('lists are arrays, their records maps', () => {
+  // subTemplateList, exactlyOneOf, of template 257: protocolIdentifier and a basicList of that
+  const list = Buffer.from('fe00010101000200000000000400010000000001230006' + '010101' + '06030004000111', 'hex')
+  const more = {
+    extras: [{ pen: 0, id: 292, length: 65535 }], extraBytes: Buffer.concat([Buffer.of(0, list.length), list]),
+  }
+  const decoded = items([batchOf([{ proto: 6 }], more)], { extras: true })
+  assert.deepEqual(decoded[1], [[6, {
+    subTemplateList: { semantic: 'exactlyOneOf', list: [{ protocolIdentifier: 6, basicList: [17] }] },
+  }]])
+})
+
 test('every field at its largest decodes', () => {
   for (const field of FIELDS) {
     const [value] = rowOf({ [field.name]: largest(field) })

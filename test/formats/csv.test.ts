@@ -76,6 +76,9 @@ test('elements without a column are an object in the last column when they are w
   const text = textOf(csv, [{ proto: 6 }], { fields: ids('proto', 'tag'), extras: true }, more)
   assert.equal(text, 'proto,tag,extras\n6,,"{""httpRequestHost"":""hi"",""dataRecordsReliability"":false}"\n')
   assert.equal(textOf(csv, [{ tag: 6 }], { fields: ids('tag'), extras: true }), 'tag,extras\n6,\n')
+  const list = { extras: [{ pen: 0, id: 291, length: 8 }], extraBytes: Uint8Array.of(1, 0, 4, 0, 1, 6, 17, 1) }
+  assert.equal(textOf(csv, [{ proto: 6 }], { fields: ids('proto'), extras: true }, list),
+    'proto,extras\n6,"{""basicList"":{""semantic"":""exactlyOneOf"",""list"":[6,17,1]}}"\n')
 })
 
 test('every field at its largest is one cell', () => {

@@ -106,6 +106,16 @@ test('elements without a column are members when they are wanted', () => {
   assert.equal(textOf(json, [{ proto: 6 }], { extras: true }), '{"proto":6}\n')
 })
 
+test('lists are arrays, their records objects', () => {
+  // subTemplateList of template 257, interfaceName twice
+  const list = Buffer.from('fe0001' + '01010002' + '000000000052ffff' + '000000000052ffff' + '0301010161022262', 'hex')
+  const more = {
+    extras: [{ pen: 0, id: 292, length: 65535 }], extraBytes: Buffer.concat([Buffer.of(0, list.length), list]),
+  }
+  assert.equal(textOf(json, [{ proto: 6 }], { extras: true }, more),
+    '{"proto":6,"subTemplateList":[{"interfaceName":"a","interfaceName_2":"\\"b"}]}\n')
+})
+
 test('names are those asked for, by the family where IANA has two', () => {
   const flows: Flow[] = [
     { flow_start: 0, bytes: 1, src_addr: '192.0.2.1', next_hop: '2001:db8::1', src_mask: 24, icmp_type: 8 },

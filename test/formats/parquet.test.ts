@@ -11,9 +11,12 @@ import type { FlowBatch } from '../../core/flow/batch.ts'
 import { FIELDS, ID } from '../../core/flow/fields.ts'
 import { CORE_FIELDS, sqlColumns } from '../../core/flow/sql.ts'
 import type { FlowWriter } from '../../core/flow/stream.ts'
+import { extraNames, extraValues } from '../../formats/extras.ts'
 import type { ReadRequest, WriteRequest } from '../../formats/format.ts'
 import { parquet } from '../../formats/parquet.ts'
 import { plainSql, rowsIn, rowsOf, runPlain, type PlainRow } from '../core/duck/plain.ts'
+import { LIST_MESSAGES } from '../core/netflow/list-messages.ts'
+import { collector } from '../core/netflow/messages.ts'
 import { batches, batchOf, ids, largest, type Flow, type More } from './flows.ts'
 
 const folder = await mkdtemp(join(tmpdir(), 'parquet-test-'))
@@ -158,6 +161,24 @@ test('elements without a column are a JSON object for others, and come back', as
   }
   assert.deepEqual(found, [[['0/36', '99999/7', '0/36', '0/236'], '0002003c00030102030002003d00026869'],
     [[], '']])
+})
+
+test('lists come back with all that is needed to open them', async () => {
+  const decoded = LIST_MESSAGES.map(({ bytes }) => {
+    const { batch, send } = collector({ extras: true })
+    send(bytes)
+    return batch
+  })
+  const path = await write(decoded, { extras: true })
+  const found: unknown[] = []
+  for await (const batch of parquet.open!(path, { extras: true, onFault: () => assert.fail() })) {
+    for (let row = 0; row < batch.length; row++) {
+      const { extras } = batch.shapes[batch.shape[row]]
+      const values = extraValues(extras, batch, row)
+      found.push(Object.fromEntries(extraNames(extras, []).map((name, i) => [name, values[i]])))
+    }
+  }
+  assert.deepEqual(found, LIST_MESSAGES.flatMap(({ rows }) => rows))
 })
 
 test('only the fields asked for are written', async () => {

@@ -42,7 +42,7 @@ export function listForms(batch: FlowBatch, row: number): number[] {
   return forms
 }
 
-/** Mark the rows whose basicLists can be sent where those of the row before cannot, or the other way round. */
+/** Mark the rows whose basicLists are not of the same forms as those of the row before. */
 export function markLists(batch: FlowBatch, begins: Uint8Array): void {
   if (batch.shapes.every((shape) => basicLists(shape).length === 0)) return
   let before = ''

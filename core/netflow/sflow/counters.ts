@@ -111,7 +111,7 @@ function valueAt(
     }
     case 'f': {
       const value = view.getFloat32(at)
-      return value >= 0 ? value : undefined
+      return value >= 0 && value < Infinity ? shortFloat(value) : undefined
     }
     case 'i': return view.getInt32(at)
     case '%': {
@@ -127,6 +127,15 @@ function valueAt(
       return value === 0xffffffff ? undefined : value
     }
   }
+}
+
+/** The shortest decimal that a float stands for: 0.01, where the double of its value is 0.009999999776. */
+function shortFloat(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const short = Number(value.toPrecision(digits))
+    if (Math.fround(short) === value) return short
+  }
+  return value
 }
 
 /** Lanes of an optical module, as `sfp_lane_0_tx_power_uw` and so on. */

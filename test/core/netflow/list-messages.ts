@@ -11,12 +11,16 @@ export interface ListMessage {
 }
 
 /** The semantics of RFC 6313 §4.4. */
-export const SEMANTIC = { noneOf: 0, exactlyOneOf: 1, oneOrMoreOf: 2, allOf: 3, ordered: 4, undefined: 255 } as const
+export const SEMANTIC = {
+  noneOf: 0, exactlyOneOf: 1, oneOrMoreOf: 2, allOf: 3, ordered: 4, undefined: 255,
+} as const
 
 const VARIABLE = 65_535
 
 /** A basicList: RFC 6313 §4.5.1. */
-export function basicList([id, length, pen]: TemplateField, items: readonly Uint8Array[], semantic = 3): Uint8Array {
+export function basicList(
+  [id, length, pen]: TemplateField, items: readonly Uint8Array[], semantic = 3,
+): Uint8Array {
   const field = pen === undefined ? u16(id, length) : join(u16(id | 0x8000, length), u32(pen))
   return join(u8(semantic), field, ...items)
 }
@@ -73,7 +77,8 @@ export const LIST_MESSAGES: readonly ListMessage[] = [
     title: 'a basicList of texts, whose lengths differ, and one of an enterprise',
     bytes: ipfix({}, set(2, template(256, [4, 1], [291, VARIABLE], [291, 13])), set(256, join(
       u8(6),
-      variable(basicList([82, VARIABLE], [variable(text('FE0/0')), variable(text('FE7/0'), 3)], SEMANTIC.ordered)),
+      variable(basicList(
+        [82, VARIABLE], [variable(text('FE0/0')), variable(text('FE7/0'), 3)], SEMANTIC.ordered)),
       basicList([900, 4, 8057], [u32(1460)], SEMANTIC.undefined),
     ))),
     rows: [{ basicList: ['FE0/0', 'FE7/0'], basicList_2: [1460] }],
@@ -124,7 +129,9 @@ export const LIST_MESSAGES: readonly ListMessage[] = [
         [0xc003, join(u32(1_502_464_279), u8(20, 0)), join(u32(1_502_464_280), u8(2, 24))],
         [0xc004, join(mac('02:00:00:00:00:01'), mac('02:00:00:00:00:02'))],
       ])),
-      u8(17), variable(subTemplateMultiList([[0xc004, join(mac('02:00:00:00:00:03'), mac('02:00:00:00:00:04'))]])),
+      u8(17), variable(subTemplateMultiList([
+        [0xc004, join(mac('02:00:00:00:00:03'), mac('02:00:00:00:00:04'))],
+      ])),
       u8(1), variable(subTemplateMultiList([])),
     ))),
     rows: [
@@ -153,7 +160,9 @@ export const LIST_MESSAGES: readonly ListMessage[] = [
     ), set(256, join(
       u8(6),
       variable(subTemplateMultiList([
-        [258, join(u8(1), variable(subTemplateList(257, [join(u16(53), variable(basicList([5, 1], [u8(7), u8(8)])))])))],
+        [258, join(u8(1), variable(subTemplateList(257, [
+          join(u16(53), variable(basicList([5, 1], [u8(7), u8(8)]))),
+        ])))],
         [259, variable(subTemplateMultiList([[257, join(u16(80), variable(basicList([5, 1], [])))]]))],
       ]), 3),
       variable(basicList([292, VARIABLE], [

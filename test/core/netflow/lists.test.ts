@@ -4,9 +4,12 @@ import { formatElement } from '../../../core/flow/element-value.ts'
 import { findElement } from '../../../core/flow/elements.ts'
 import { MAX_LIST_DEPTH, MAX_LIST_SIZE } from '../../../core/flow/list-value.ts'
 import { extraNames, extraValues } from '../../../formats/extras.ts'
-import { basicList, LIST_MESSAGES, SEMANTIC, subTemplateList, subTemplateMultiList } from './list-messages.ts'
 import {
-  collector, hex, ip4, ipfix, join, options10, set, template, text, u16, u32, u8, v9, variable, type Collector,
+  basicList, LIST_MESSAGES, SEMANTIC, subTemplateList, subTemplateMultiList,
+} from './list-messages.ts'
+import {
+  collector, hex, ip4, ipfix, join, options10, set, template, text, u16, u32, u8, v9, variable,
+  type Collector,
 } from './messages.ts'
 
 const VARIABLE = 65_535
@@ -70,7 +73,9 @@ test('the semantic shows where it is not that all items are meant', () => {
     const list = basicList([4, 1], [u8(6)], semantic)
     return elementsOf(ipfix({}, set(2, template(256, [291, 6])), set(256, list)))[0]['basicList']
   }
-  for (const semantic of [SEMANTIC.allOf, SEMANTIC.ordered, SEMANTIC.undefined]) assert.deepEqual(shown(semantic), [6])
+  for (const semantic of [SEMANTIC.allOf, SEMANTIC.ordered, SEMANTIC.undefined]) {
+    assert.deepEqual(shown(semantic), [6])
+  }
   assert.deepEqual(shown(SEMANTIC.noneOf), { semantic: 'noneOf', list: [6] })
   assert.deepEqual(shown(SEMANTIC.exactlyOneOf), { semantic: 'exactlyOneOf', list: [6] })
   assert.deepEqual(shown(SEMANTIC.oneOrMoreOf), { semantic: 'oneOrMoreOf', list: [6] })
@@ -113,7 +118,8 @@ test('records may be of an options template, and lists may come late', () => {
 
 test('NetFlow v9 has lists too, of fixed length', () => {
   const list = subTemplateList(257, [u8(6), u8(17)])
-  assert.deepEqual(elementsOf(v9({}, set(0, template(257, [4, 1]), template(256, [292, 5])), set(256, list))), [
+  const message = v9({}, set(0, template(257, [4, 1]), template(256, [292, 5])), set(256, list))
+  assert.deepEqual(elementsOf(message), [
     { subTemplateList: [{ protocolIdentifier: 6 }, { protocolIdentifier: 17 }] },
   ])
 })
@@ -124,7 +130,8 @@ test('a list that does not hold together is hexadecimal text', () => {
     assert.equal(valueOf(hex(list), inner), list)
   }
   for (const list of ['0301', '0301010003', '030101000606', '030101000506ff']) {
-    const [row] = elementsOf(ipfix({}, set(2, template(300, [293, VARIABLE])), set(300, variable(hex(list), 3))))
+    const [row] = elementsOf(
+      ipfix({}, set(2, template(300, [293, VARIABLE])), set(300, variable(hex(list), 3))))
     assert.equal(row['subTemplateMultiList'], list)
   }
 })
@@ -143,7 +150,8 @@ test('a list of records without bytes is hexadecimal text unless it is empty', (
     assert.equal(valueOf(subTemplateList(257, [u8(1, 2, 3)]), inner), '030101010203')
     assert.deepEqual(valueOf(subTemplateList(257, []), inner), [])
   }
-  const [row] = elementsOf(ipfix({}, set(2, template(256, [291, 8])), set(256, basicList([4, 0], [u8(1, 2, 3)]))))
+  const [row] = elementsOf(
+    ipfix({}, set(2, template(256, [291, 8])), set(256, basicList([4, 0], [u8(1, 2, 3)]))))
   assert.equal(row['basicList'], '0300040000010203')
 })
 
@@ -219,7 +227,8 @@ test('many lists of a template with many fields take memory in proportion to wha
   const all = collector({ extras: true })
   all.send(ipfix({}, set(2, wide(257, 16_000, 0))))
   all.send(ipfix({}, set(2, template(256, [292, VARIABLE]), wide(258, 8000, 1))))
-  const lists = [257, 258].flatMap((id) => Array.from({ length: 5000 }, () => variable(subTemplateList(id, [u8(6)]))))
+  const lists = [257, 258].flatMap((id) =>
+    Array.from({ length: 5000 }, () => variable(subTemplateList(id, [u8(6)]))))
   const bytes = ipfix({}, set(256, ...lists))
   all.send(bytes)
   const values = elementsIn(all)

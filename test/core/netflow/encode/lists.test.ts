@@ -29,7 +29,8 @@ test('lists of records are reported as not carried: their templates are not anno
   assert.equal(rows.length, 4)
   for (const row of rows) assert.equal(row['extras'], undefined)
   assert.deepEqual(lossByField(encoder.loss), [
-    { name: 'subTemplateList', leftOut: 2, narrowed: 0 }, { name: 'subTemplateMultiList', leftOut: 3, narrowed: 0 },
+    { name: 'subTemplateList', leftOut: 2, narrowed: 0 },
+    { name: 'subTemplateMultiList', leftOut: 3, narrowed: 0 },
   ])
 })
 
@@ -39,8 +40,9 @@ test('a basicList of lists of records is left out of its row alone', () => {
   const known = basicList([292, VARIABLE], [variable(subTemplateList(257, [u8(6)]))])
   const unknown = basicList([292, VARIABLE], [variable(subTemplateList(999, [u8(6)]))])
   const record = (port: number, list: Uint8Array) => join(u16(port), variable(list), variable(plain))
-  send(ipfix({}, set(2, template(256, [7, 2], [291, VARIABLE], [291, VARIABLE]), template(257, [4, 1])), set(256,
-    record(1, plain), record(2, known), record(3, unknown), record(4, plain))))
+  send(ipfix({},
+    set(2, template(256, [7, 2], [291, VARIABLE], [291, VARIABLE]), template(257, [4, 1])),
+    set(256, record(1, plain), record(2, known), record(3, unknown), record(4, plain))))
   const encoder = setEncoder(10, OPTIONS)
   const kept = `0/291=${Buffer.from(plain).toString('hex')}`
   const rows = decodeAll(encodeAll(encoder, batch))
