@@ -1,6 +1,6 @@
 import { formatIpv4, formatIpv6 } from '../flow/address.ts'
 import { SFLOW_VERSION } from '../netflow/datagram.ts'
-import type { Exporter, Exporters } from '../netflow/exporters.ts'
+import { versionOf, type Exporter, type Exporters } from '../netflow/exporters.ts'
 
 /**
  * What a collector can account for, of one exporter, since it was first heard.
@@ -13,6 +13,8 @@ export interface LedgerRow {
   readonly bytes: number
   readonly records: number
   readonly options_records: number
+  /** Of sFlow. */
+  readonly counter_samples: number
   readonly templates: number
   /** Datagrams that could not be decoded. */
   readonly faulty: number
@@ -26,6 +28,11 @@ export interface LedgerRow {
   readonly missing_records: number
   readonly reordered: number
   readonly restarts: number
+  /** Templates that several senders behind the address announced differently, and that were forgotten. */
+  readonly template_conflicts: number
+  readonly expired_templates: number
+  /** How far the exporter's clock is behind, by its latest message: receipt less export; null: none told. */
+  readonly clock_skew_ms: number | null
 }
 
 /** One row an exporter, in the order of their last datagram. */
@@ -38,7 +45,7 @@ function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
   let reordered = 0
   let restarts = 0
   for (const [key, { sequence }] of domains) {
-    const version = Math.floor(key / 2 ** 32)
+    const version = versionOf(key)
     missing[version === 9 || version === SFLOW_VERSION ? 1 : version === 10 ? 2 : 0] += sequence.missing
     reordered += sequence.reordered
     restarts += sequence.restarts
@@ -49,6 +56,7 @@ function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
     bytes: counters.bytes,
     records: counters.records,
     options_records: counters.optionsRecords,
+    counter_samples: counters.counterSamples,
     templates: counters.templates,
     faulty: Object.values(counters.faults).reduce((sum, n) => sum + n, 0),
     held_sets: counters.heldSets,
@@ -59,5 +67,8 @@ function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
     missing_records: missing[2],
     reordered,
     restarts,
+    template_conflicts: counters.templateConflicts,
+    expired_templates: counters.expiredTemplates,
+    clock_skew_ms: Number.isNaN(counters.clockSkew) ? null : Math.round(counters.clockSkew / 1000),
   }
 }

@@ -173,7 +173,9 @@ function counterValues(layout: string | undefined, reader: Reader): (number | st
       }
       case 'f': {
         const value = reader.take(4).readFloatBE()
-        if (value >= 0) values.push(value)
+        // the shortest decimal number that is the same float
+        const digits = [6, 7, 8, 9].find((count) => Math.fround(Number(value.toPrecision(count))) === value)
+        if (value >= 0) values.push(Number(value.toPrecision(digits)))
         break
       }
       case '%': {

@@ -25,3 +25,29 @@ export const interopRows: readonly RowSource[] = [
   { ...V6, proto: 6, src_port: 50_001, dst_port: 80, tcp_flags: 0x02 },
   { ...V6, proto: 58, icmp_type: 128, icmp_code: 1 },
 ].map((fields) => ({ fields }))
+
+/** What routers tell beside: MAC addresses, VLANs, MPLS labels, NAT, VRFs. */
+const RICH = {
+  src_mac: '02:00:00:00:00:01', dst_mac: '02:00:00:00:00:02', post_src_mac: '02:00:00:00:00:03',
+  post_dst_mac: '02:00:00:00:00:04', vlan_id: 100, post_vlan_id: 200, customer_vlan_id: 33, mpls_label_1: 1000,
+  mpls_label_2: 2000, mpls_exp: 0x5a, mpls_ttl: 60, // classes 5, and 2 with the bottom of the stack
+  post_tos: 8, direction: 1, forwarding_status: 66, ip_ttl: 60, next_as: 64_501, prev_as: 64_502,
+  post_napt_src_port: 1025, post_napt_dst_port: 8443, nat_event: 4, src_vrf: 11, dst_vrf: 12, out_bytes: 99,
+  out_packets: 9, flows: 3,
+}
+
+/** A flow over IPv4 and one over IPv6 with fields that v9, IPFIX and sFlow have room for. */
+export const richRows: readonly RowSource[] = [
+  {
+    ...interopRows[0].fields, ...RICH, bgp_next_hop: '10.255.0.9', post_nat_src_addr: '203.0.113.1',
+    post_nat_dst_addr: '203.0.113.2',
+  },
+  {
+    ...interopRows[3].fields, ...RICH, bgp_next_hop: '2001:db8::9', post_nat_src_addr: '2001:db8:3::1',
+    post_nat_dst_addr: '2001:db8:3::2',
+  },
+].map((fields) => ({ fields }))
+
+/** Flows for sFlow, which tells of packets of the mean length: none may be shorter than its headers. */
+export const sampledRows: readonly RowSource[] = interopRows.map(({ fields }) =>
+  ({ fields: { ...fields, packets: 100, bytes: 25_600 } }))
