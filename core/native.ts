@@ -16,7 +16,7 @@ export interface NativeSet {
   readonly package: string
   /** The package that has the files. */
   readonly from: string
-  /** They lie side by side when loaded: the addon first, then the libraries it needs. */
+  /** Paths in it, of the addon first, then of the libraries it needs; side by side when they are loaded. */
   readonly files: readonly string[]
 }
 
@@ -26,6 +26,7 @@ export const NATIVE_SETS: Readonly<Record<string, NativeSet>> = {
     package: '@duckdb/node-bindings', from: '@duckdb/node-bindings-linux-x64',
     files: ['duckdb.node', 'libduckdb.so'],
   },
+  koffi: { package: 'koffi', from: '@koromix/koffi-linux-x64', files: ['linux_x64/koffi.node'] },
 }
 
 /** One file as the executable carries it: zstd-compressed, in an asset. */

@@ -27,6 +27,7 @@ const EDGES: Readonly<Record<string, readonly string[]>> = {
   'cac': ['cmd/argv.ts'],
   'cbor-x': ['formats/cbor.ts'],
   'esbuild': ['cmd/build.ts'],
+  'koffi': ['core/net/ffi.ts'],
 }
 
 const TOP_LEVEL = [

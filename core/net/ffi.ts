@@ -1,0 +1,115 @@
+import { isMainThread } from 'node:worker_threads'
+import { FlowkitError } from '../flow/errors.ts'
+
+type Koffi = (typeof import('koffi'))['default']
+
+/**
+ * Functions of the C library, called as they are: each gives -1 where it fails, and `errno` says why.
+ *
+ * Memory is handed over as typed arrays, but for what holds addresses itself: the headers of `recvmmsg` and
+ * `sendmmsg` are given by their address, and whoever gives it keeps that memory alive and in place.
+ */
+export interface Libc {
+  socket(family: number, type: number, protocol: number): number
+  bind(fd: number, address: Uint8Array, length: number): number
+  connect(fd: number, address: Uint8Array, length: number): number
+  getsockname(fd: number, address: Uint8Array, length: Uint32Array): number
+  setsockopt(fd: number, level: number, name: number, value: ArrayBufferView, length: number): number
+  getsockopt(fd: number, level: number, name: number, value: ArrayBufferView, length: Uint32Array): number
+  /** Without its timeout, which it only looks at after a datagram: recvmmsg(2), BUGS. */
+  recvmmsg(fd: number, headers: number, count: number, flags: number, none: 0): number
+  sendmmsg(fd: number, headers: number, count: number, flags: number): number
+  /** Blocks the thread, for `timeout` ms at most. */
+  poll(descriptors: Int32Array, count: number, timeout: number): number
+  close(fd: number): number
+  /** 0 where there is no interface of that name. */
+  if_nametoindex(name: string): number
+  /** Why the last of these calls failed: to be read at once, since any other call may change it. */
+  errno(): number
+  /** Where a buffer lies; its memory stays there until it is collected, transferred or resized. */
+  addressOf(buffer: ArrayBufferLike): number
+  /**
+   * Call `onReady` from the event loop, in a turn of its own, whenever `fd` is found readable or broken.
+   *
+   * @throws TypeError on a worker thread: one that ends while it watches takes the whole process with it
+   */
+  watch(fd: number, onReady: () => void): FdWatch
+}
+
+/** A descriptor that the event loop watches. */
+export interface FdWatch {
+  /** Watch again after `stop`. */
+  start(): void
+  stop(): void
+  /** For good, and before the descriptor is closed. */
+  close(): void
+}
+
+let libc: Libc | undefined
+
+/**
+ * The C library of this machine, loaded at the first call.
+ *
+ * @throws FlowkitError ERR_UNSUPPORTED where there is no Linux or its library cannot be called; what needs it
+ *   is then done in another way
+ */
+export async function loadLibc(): Promise<Libc> {
+  const { platform, arch } = process
+  // the layouts of structures in this folder are those of 64-bit little-endian Linux
+  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64')) {
+    const found = `expected linux on x64 or arm64, found ${platform} on ${arch}`
+    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot call the C library: ${found}`)
+  }
+  try {
+    return libc ??= bindFunctions((await import('koffi')).default)
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot call the C library: ${reason}`, { cause: error })
+  }
+}
+
+function bindFunctions(koffi: Koffi): Libc {
+  const library = koffi.load('libc.so.6') // glibc; musl has another name
+  return {
+    socket: library.func('int socket(int family, int type, int protocol)'),
+    bind: library.func('int bind(int fd, void *address, uint32_t length)'),
+    connect: library.func('int connect(int fd, void *address, uint32_t length)'),
+    getsockname: library.func('int getsockname(int fd, void *address, void *length)'),
+    setsockopt: library.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)'),
+    getsockopt: library.func('int getsockopt(int fd, int level, int name, void *value, void *length)'),
+    recvmmsg: library.func('int recvmmsg(int fd, uintptr_t headers, uint count, int flags, uintptr_t none)'),
+    sendmmsg: library.func('int sendmmsg(int fd, uintptr_t headers, uint count, int flags)'),
+    poll: library.func('int poll(void *descriptors, uint64_t count, int timeout)'),
+    close: library.func('int close(int fd)'),
+    if_nametoindex: library.func('uint32_t if_nametoindex(const char *name)'),
+    errno: () => koffi.errno(),
+    addressOf: (buffer) => Number(koffi.address(buffer)), // exact: user space has 47 bits, 56 at most
+    watch: (fd, onReady) => watch(koffi, fd, onReady),
+  }
+}
+
+function watch(koffi: Koffi, fd: number, onReady: () => void): FdWatch {
+  if (!isMainThread) throw new TypeError('Cannot watch a socket: expected the main thread, found a worker')
+  let due: NodeJS.Immediate | undefined
+  // koffi calls back outside of any turn of the event loop: promises would wait for the next one, and an
+  // error would leave the process hanging. Its first argument is libuv's status, not what its types say.
+  function hop(status: unknown): void {
+    due ??= setImmediate(() => {
+      due = undefined
+      if (status !== 0) start() // libuv has stopped watching, as it does when there is an error to be taken
+      onReady()
+    })
+  }
+  function start(): void {
+    handle.start({ readable: true }, hop)
+  }
+  const handle = koffi.node.poll(fd, { readable: true }, hop)
+  return {
+    start,
+    stop: () => handle.stop(),
+    close: () => {
+      clearImmediate(due)
+      handle.close()
+    },
+  }
+}

@@ -1,0 +1,312 @@
+import { markAsUntransferable } from 'node:worker_threads'
+import type { AddressColumn } from '../flow/address.ts'
+import { loadLibc, type FdWatch, type Libc } from './ffi.ts'
+import {
+  AF_INET, AF_INET6, EAGAIN, EINTR, IOVEC_SIZE, MMSGHDR_SIZE, MSG_DONTWAIT, MSG_TRUNC, POLLIN, SO_MEMINFO,
+  SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEPORT, SO_TIMESTAMPNS, SOCKADDR_SIZE, SOL_SOCKET, bindSocket,
+  createSocket, encodeAddress, joinGroup, localEndpoint, pollDescriptors, setBufferSize, setOption,
+  systemError, type MulticastGroup,
+} from './udp-socket.ts'
+import type { Endpoint } from './udp.ts'
+
+/** How to receive. */
+export interface UdpReceiverOptions extends Endpoint {
+  /** Bytes that the kernel is asked to keep for the socket. */
+  readonly receiveBuffer: number
+  /** Share the port with other sockets that say so: the kernel spreads the senders over them. */
+  readonly reusePort?: boolean
+  /** Multicast groups to join. */
+  readonly groups?: readonly MulticastGroup[]
+  /** Datagrams in a batch, at most; 256 unless told. */
+  readonly batch?: number
+  /** Bytes kept of a datagram; all of the longest unless told. */
+  readonly slot?: number
+}
+
+/** A batch of datagrams, one a row: what `receive` fills, valid until it is called again. */
+export interface DatagramBatch {
+  /** What the datagrams lie in. */
+  readonly bytes: Uint8Array
+  /** Where each begins in `bytes`. */
+  readonly start: Uint32Array
+  /** The offset behind it. */
+  readonly end: Uint32Array
+  /** Who sent it; an IPv4 address also where the socket is one of IPv6. */
+  readonly source: AddressColumn
+  readonly sourcePort: Uint16Array
+  /** When the kernel took it: µs since the epoch. */
+  readonly received: Float64Array
+  /** 1 where it was longer than a slot, and its end is lost. */
+  readonly truncated: Uint8Array
+}
+
+/** An open UDP socket of which datagrams are taken in batches. */
+export interface UdpReceiver {
+  /** Its descriptor; -1 once it is closed. */
+  readonly fd: number
+  /** Where it really listens. */
+  readonly endpoint: Endpoint
+  /** Bytes that the kernel keeps for it, in its own count: twice what it granted, overhead included. */
+  readonly receiveBuffer: number
+  readonly batch: DatagramBatch
+  /**
+   * Fill the batch with what has arrived; where nothing has, block the thread for `timeout` ms at most.
+   *
+   * A thread that has other things to do, such as to hear that it must stop, gives a short timeout.
+   *
+   * @returns how many datagrams there are, 0 after the timeout or a signal
+   * @throws the system error
+   */
+  receive(timeout?: number): number
+  /**
+   * Wait, while the event loop goes on, until there is something to receive or the socket is closed. For the
+   * main thread only: worker threads block in `receive` or `createWait`.
+   *
+   * @returns whether it is still open
+   */
+  readable(): Promise<boolean>
+  /** Datagrams for this socket that the kernel has dropped so far, most of them since its buffer was full. */
+  dropped(): number
+  /** Every thread that opens a socket closes it, also when it is about to be terminated. */
+  close(): void
+}
+
+const CONTROL_SIZE = 32 // CMSG_SPACE(sizeof(struct timespec)): the one control message that is asked for
+const NAME_SIZE = 32 // SOCKADDR_SIZE, aligned
+const LONGEST = 65_536 // bytes, more than a UDP datagram can have without jumbograms
+const LINE = 64 // bytes of a cache line
+
+/**
+ * Open a socket that takes datagrams by recvmmsg(2): many in one call, into memory that is used again.
+ *
+ * An address of `::` receives IPv4 too; where the machine has no IPv6, it becomes `0.0.0.0`.
+ *
+ * @throws FlowkitError ERR_UNSUPPORTED where this cannot be done, and udp.ts can; ERR_OPTION for what is no
+ *   address or interface; the system error when the socket cannot be opened there
+ */
+export async function openUdpReceiver(options: UdpReceiverOptions): Promise<UdpReceiver> {
+  const libc = await loadLibc()
+  try {
+    return open(libc, options)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (options.address !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
+    return open(libc, { ...options, address: '0.0.0.0' })
+  }
+}
+
+/**
+ * A function that blocks the thread until one of the receivers has datagrams, for `timeout` ms at most, and
+ * says whether one has; for a thread with several of them.
+ *
+ * @throws FlowkitError ERR_UNSUPPORTED as openUdpReceiver does
+ */
+export async function createWait(receivers: readonly UdpReceiver[]): Promise<(timeout: number) => boolean> {
+  const libc = await loadLibc()
+  const descriptors = new Int32Array(receivers.length * 2).fill(POLLIN)
+  return (timeout) => {
+    for (const [i, { fd }] of receivers.entries()) descriptors[i * 2] = fd // poll() leaves out what is closed
+    return pollDescriptors(libc, descriptors, timeout)
+  }
+}
+
+function open(libc: Libc, options: UdpReceiverOptions): UdpReceiver {
+  const { receiveBuffer, reusePort = false, groups = [], batch: rows = 256, slot = LONGEST } = options
+  const { family } = encodeAddress(libc, options)
+  const memory = allocate(libc, rows, slot, family)
+  const fd = createSocket(libc, family)
+  try {
+    if (reusePort) setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, 1)
+    setOption(libc, fd, SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    const granted = setBufferSize(libc, fd, SO_RCVBUFFORCE, SO_RCVBUF, receiveBuffer)
+    readDrops(libc, fd, new Uint32Array(9)) // fails here where the kernel cannot tell them
+    bindSocket(libc, fd, options)
+    for (const group of groups) joinGroup(libc, fd, group)
+    return receiverOf(libc, fd, memory, localEndpoint(libc, fd), granted)
+  } catch (error) {
+    libc.close(fd)
+    throw error
+  }
+}
+
+/** A batch, and the structures by which the kernel finds it; apart, since addresses are in them. */
+interface Memory {
+  readonly batch: DatagramBatch
+  readonly rows: number
+  /** struct mmsghdr, then what they point to: struct iovec, names, control messages. */
+  readonly words: Uint32Array
+  readonly v6Words: Uint32Array // of the batch's sources
+  readonly headers: number // the address of `words`
+  readonly namesAt: number // words
+  readonly controlsAt: number // words
+}
+
+function allocate(libc: Libc, rows: number, slot: number, family: number): Memory {
+  // rows begin on different cache lines of their pages: on the same ones, they would push each other out
+  const stride = Math.ceil(slot / LINE) * LINE + LINE
+  const data = new ArrayBuffer(rows * stride)
+  markAsUntransferable(data)
+  const iovecsAt = rows * MMSGHDR_SIZE
+  const namesAt = iovecsAt + rows * IOVEC_SIZE
+  const controlsAt = namesAt + rows * NAME_SIZE
+  const structures = new ArrayBuffer(controlsAt + rows * CONTROL_SIZE)
+  const dataAddress = libc.addressOf(data)
+  const headers = libc.addressOf(structures)
+  const view = new DataView(structures)
+  function setLong(at: number, value: number): void {
+    view.setBigUint64(at, BigInt(value), true)
+  }
+  const start = new Uint32Array(rows)
+  for (let row = 0; row < rows; row++) {
+    const header = row * MMSGHDR_SIZE
+    const iovec = iovecsAt + row * IOVEC_SIZE
+    start[row] = row * stride
+    setLong(header, headers + namesAt + row * NAME_SIZE)
+    setLong(header + 8, SOCKADDR_SIZE)
+    setLong(header + 16, headers + iovec)
+    setLong(header + 24, 1)
+    setLong(header + 32, headers + controlsAt + row * CONTROL_SIZE)
+    setLong(header + 40, CONTROL_SIZE)
+    setLong(iovec, dataAddress + start[row])
+    setLong(iovec + 8, slot)
+  }
+  const batch: DatagramBatch = {
+    bytes: new Uint8Array(data),
+    start,
+    end: new Uint32Array(rows),
+    source: {
+      family: new Uint8Array(rows),
+      v4: new Uint32Array(rows),
+      v6: new Uint8Array(family === AF_INET6 ? rows * 16 : 0),
+    },
+    sourcePort: new Uint16Array(rows),
+    received: new Float64Array(rows),
+    truncated: new Uint8Array(rows),
+  }
+  const words = new Uint32Array(structures)
+  const v6Words = new Uint32Array(batch.source.v6.buffer)
+  return { batch, rows, words, v6Words, headers, namesAt: namesAt / 4, controlsAt: controlsAt / 4 }
+}
+
+/** sk_drops, which SO_RXQ_OVFL tells too, but only with the next datagram that is not dropped. */
+function readDrops(libc: Libc, fd: number, info: Uint32Array): number {
+  const length = Uint32Array.of(info.byteLength)
+  if (libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, info, length) < 0) {
+    throw systemError(libc, 'getsockopt', 'SO_MEMINFO')
+  }
+  return info[8] // SK_MEMINFO_DROPS: linux/sock_diag.h
+}
+
+function receiverOf(
+  libc: Libc, socket: number, memory: Memory, endpoint: Endpoint, receiveBuffer: number,
+): UdpReceiver {
+  const { batch, rows, words, headers } = memory
+  const descriptor = Int32Array.of(socket, POLLIN)
+  const info = new Uint32Array(9) // SK_MEMINFO_VARS
+  let fd = socket
+  let used = 0 // rows whose structures the kernel has written to
+  let dropped = 0
+  let lastDrops = 0
+  let watch: FdWatch | undefined
+  let watching = false
+  let waiting: PromiseWithResolvers<boolean> | undefined
+
+  function take(): number {
+    for (let row = 0, header = 0; row < used; row++, header += MMSGHDR_SIZE / 4) {
+      words[header + 2] = SOCKADDR_SIZE
+      words[header + 10] = CONTROL_SIZE
+    }
+    used = 0
+    const count = libc.recvmmsg(fd, headers, rows, MSG_DONTWAIT, 0)
+    if (count >= 0) {
+      used = count
+      readRows(memory, count)
+      return count
+    }
+    const errno = libc.errno()
+    if (errno === EAGAIN || errno === EINTR) return 0
+    throw systemError(libc, 'recvmmsg', '')
+  }
+
+  function countDrops(): number {
+    if (fd < 0) return dropped
+    const drops = readDrops(libc, fd, info)
+    dropped += drops - lastDrops >>> 0 // the kernel's counter has 32 bits
+    lastDrops = drops
+    return dropped
+  }
+
+  function onReady(): void {
+    if (waiting === undefined) { // whoever receives is late: not to be told again and again
+      watch?.stop()
+      watching = false
+    }
+    waiting?.resolve(true)
+    waiting = undefined
+  }
+
+  return {
+    get fd() { return fd },
+    endpoint,
+    receiveBuffer,
+    batch,
+    receive(timeout = 0) {
+      if (fd < 0) throw new TypeError('Cannot receive: the socket is closed')
+      const count = take()
+      return count === 0 && timeout > 0 && pollDescriptors(libc, descriptor, timeout) ? take() : count
+    },
+    readable() {
+      if (fd < 0) return Promise.resolve(false)
+      if (watch === undefined) watch = libc.watch(fd, onReady)
+      else if (!watching) watch.start()
+      watching = true
+      waiting ??= Promise.withResolvers()
+      return waiting.promise
+    },
+    dropped: countDrops,
+    close() {
+      if (fd < 0) return
+      countDrops()
+      watch?.close()
+      libc.close(fd)
+      fd = -1
+      waiting?.resolve(false)
+    },
+  }
+}
+
+/** Turn what the kernel has written for the first `count` rows into columns. */
+function readRows({ batch, words, v6Words, namesAt, controlsAt }: Memory, count: number): void {
+  const { start, end, source, sourcePort, received, truncated } = batch
+  const { family, v4 } = source
+  for (let row = 0, header = 0; row < count; row++, header += MMSGHDR_SIZE / 4) {
+    end[row] = start[row] + words[header + 14]
+    truncated[row] = words[header + 12] & MSG_TRUNC && 1
+    const control = controlsAt + row * (CONTROL_SIZE / 4)
+    const seconds = words[control + 4] + words[control + 5] * 2 ** 32
+    received[row] = seconds * 1e6 + Math.floor(words[control + 6] / 1e3)
+    const name = namesAt + row * (NAME_SIZE / 4)
+    const familyAndPort = words[name]
+    sourcePort[row] = swap(familyAndPort) // of which the lower half stays
+    if ((familyAndPort & 0xffff) === AF_INET) {
+      family[row] = 4
+      v4[row] = swap(words[name + 1])
+    } else if (words[name + 2] === 0 && words[name + 3] === 0 && words[name + 4] === 0xffff0000) {
+      family[row] = 4 // ::ffff:0:0/96, as a socket of IPv6 sees IPv4
+      v4[row] = swap(words[name + 5])
+    } else {
+      family[row] = 6
+      v4[row] = 0
+      const at = row * 4
+      v6Words[at] = words[name + 2]
+      v6Words[at + 1] = words[name + 3]
+      v6Words[at + 2] = words[name + 4]
+      v6Words[at + 3] = words[name + 5]
+    }
+  }
+}
+
+/** From network to host order. */
+function swap(word: number): number {
+  return word << 24 | word << 8 & 0xff0000 | word >>> 8 & 0xff00 | word >>> 24
+}
