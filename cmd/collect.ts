@@ -62,10 +62,11 @@ export const collect: Command = defineCommand({
     const faults = faultLog(io)
     try {
       collector = await startCollector({
-        listen: endpoints, receiveBuffer, writer, ...filter && { filter },
+        listen: endpoints, receiveBuffer, writer, writeCounters: (samples) => writer.writeCounters(samples),
+        ...filter && { filter },
         onFault: (error, exporter) => faults.say(exporter, error.message),
         onWriteError: (error) => {
-          io.talk.error(`${explain(error, '').message}; the flows of this file are lost and counted`)
+          io.talk.error(`${explain(error, '').message}; what the files begun held is lost and counted`)
         },
       })
     } catch (error) {
@@ -88,10 +89,14 @@ export const collect: Command = defineCommand({
     await collector.stop()
     await writer.close()
     faults.finish()
-    const { datagrams, records, written, filtered, lost, refused } = collector.counters
+    const { datagrams, records, filtered, refused, counterSamples } = collector.counters
+    const { rows, lost, counters, lostCounters } = writer.stats
     io.talk.info(`${datagrams} datagrams received, ${records} flows decoded, ${filtered} filtered, `
-      + `${written} written, ${lost} lost, ${refused} datagrams refused`)
-    return lost + refused > 0 ? 3 : 0
+      + `${rows} written, ${lost} lost, ${refused} datagrams refused`)
+    if (counterSamples > 0) {
+      io.talk.info(`${counterSamples} counter samples decoded, ${counters} written, ${lostCounters} lost`)
+    }
+    return lost + lostCounters + refused > 0 ? 3 : 0
   },
 })
 
@@ -99,7 +104,9 @@ export const collect: Command = defineCommand({
 async function rotate(collector: Collector, writer: ArchiveWriter, io: Io): Promise<void> {
   try {
     await collector.flush()
-    for (const { path, rows } of await writer.rotate()) io.talk.debug(`${rows} flows written to ${path}`)
+    for (const { table, path, rows } of await writer.rotate()) {
+      io.talk.debug(`${rows} ${table} written to ${path}`)
+    }
   } catch (error) {
     io.talk.error(explain(error, '').message)
   }
@@ -166,5 +173,6 @@ function ledgerText({ decoder, counters }: Collector): string {
 }
 
 function pairs(values: object): string {
-  return Object.entries(values).map(([key, value]) => `${key}=${value}`).join(' ')
+  const known = Object.entries(values).filter(([, value]) => value !== null)
+  return known.map(([key, value]) => `${key}=${value}`).join(' ')
 }

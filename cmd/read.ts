@@ -56,6 +56,10 @@ export const read: Command = defineCommand({
     summary: Type.Boolean({
       default: false, description: 'Print counts, the time window and the exporters instead of flows',
     }),
+    counters: Type.Boolean({
+      default: false,
+      description: 'Print sFlow\'s counter samples instead of flows, as json, json-array, csv, cbor or table',
+    }),
     schema: Type.Boolean({
       default: false, description: 'Print the JSON Schema of what json prints, and stop',
     }),
@@ -68,8 +72,16 @@ export const read: Command = defineCommand({
       does: 'NetFlow in a capture, filtered, as CSV',
     },
     { command: 'flowkit read --last 1h --sort bytes -n 10', does: 'The largest flows of the last hour' },
+    {
+      command: 'flowkit read --counters --last 5m --fields received,agent_addr,if_index,if_in_octets',
+      does: 'What sFlow agents counted at their interfaces',
+    },
   ],
   async run(args, options, io) {
+    if (options.counters) {
+      const { readCounters } = await import('./read-counters.ts')
+      return readCounters(args, options, io)
+    }
     if (options.schema) {
       const { jsonSchema } = await import('../formats/json-schema.ts')
       await io.write(`${JSON.stringify(jsonSchema(options.names), null, 2)}\n`)

@@ -12,8 +12,15 @@ export type ReportValue = string | number | bigint | boolean | null
 /** How a report can be printed. */
 export const REPORT_OUTPUTS = ['table', 'json', 'csv', 'markdown'] as const
 
-/** The text of a table: `json` is one object a line, `csv` follows RFC 4180. */
-export function renderReport(table: ReportTable, output: (typeof REPORT_OUTPUTS)[number]): string {
+/**
+ * The text of a table: `json` is one object a line, `csv` follows RFC 4180.
+ *
+ * Columns of the same name are numbered, `bytes` and `bytes_2`: JSON has each key once.
+ */
+export function renderReport(
+  { columns, rows }: ReportTable, output: (typeof REPORT_OUTPUTS)[number],
+): string {
+  const table = { columns: distinct(columns), rows }
   switch (output) {
     case 'table': return renderTable(table)
     case 'json': return renderJson(table)
@@ -21,6 +28,21 @@ export function renderReport(table: ReportTable, output: (typeof REPORT_OUTPUTS)
     case 'markdown': return linesOf([table.columns, table.columns.map(() => '---'), ...table.rows],
       (row) => `| ${row.map((value) => textOf(value).replaceAll('|', '\\|')).join(' | ')} |`)
   }
+}
+
+function distinct(names: readonly string[]): string[] {
+  const taken = new Set(names)
+  const seen = new Set<string>()
+  return names.map((name) => {
+    if (!seen.has(name)) {
+      seen.add(name)
+      return name
+    }
+    let n = 2
+    while (taken.has(`${name}_${n}`)) n++
+    taken.add(`${name}_${n}`)
+    return `${name}_${n}`
+  })
 }
 
 function linesOf<Row>(rows: readonly Row[], text: (row: Row) => string): string {

@@ -1,3 +1,4 @@
+import { readCounters } from '../core/archive/counter-files.ts'
 import { openArchive } from '../core/archive/reader.ts'
 import { openArchiveWriter } from '../core/archive/writer.ts'
 import type { FlowFormat } from './format.ts'
@@ -8,6 +9,7 @@ export const archive: FlowFormat = {
   summary: 'Folder of Parquet files by hour, flowkit\'s own',
   extensions: [],
   open: (path, request) => openArchive(path, request),
+  openCounters: (path, request) => readCounters(path, request),
   create: (path, { fields, extras }) => openArchiveWriter(path, {
     ...fields && { fields }, ...extras !== undefined && { extras },
   }),

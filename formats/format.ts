@@ -1,7 +1,10 @@
 import type { Sort } from '../core/duck/read.ts'
 import type { Filter } from '../core/filter/filter.ts'
 import type { NameSet } from '../core/flow/labels.ts'
-import type { Fault, FlowDecoder, FlowEncoder, FlowReader, FlowWriter } from '../core/flow/stream.ts'
+import type {
+  Fault, FlowDecoder, FlowEncoder, FlowReader, FlowWriter, RowDecoder,
+} from '../core/flow/stream.ts'
+import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
 
 /** What a reader is asked for, so that it can leave out the rest. */
 export interface ReadRequest {
@@ -18,6 +21,17 @@ export interface ReadRequest {
   readonly limit?: number
   /** Told of each thing that could not be read. */
   onFault(fault: Fault): void
+}
+
+/** What a reader of sFlow's counter samples is asked for. */
+export interface CounterRequest {
+  /** Samples received in [since, until), µs since the epoch. */
+  readonly since?: number
+  readonly until?: number
+  /** Told of each thing that could not be read. */
+  onFault(fault: Fault): void
+  /** Told in a sentence of what was left out without being at fault. */
+  onNote(note: string): void
 }
 
 /** How a writer is to write. */
@@ -52,4 +66,7 @@ export interface FlowFormat {
   /** Open a file or folder; the reader applies the whole of `request` itself. */
   open?(path: string, request: ReadRequest): FlowReader
   create?(path: string, request: WriteRequest): Promise<FlowWriter>
+  /** As `decoder` and `open`, for counter samples that lie beside the flows. */
+  counterDecoder?(request: CounterRequest): RowDecoder<CounterRow[]>
+  openCounters?(path: string, request: CounterRequest): CounterReader
 }

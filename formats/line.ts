@@ -155,9 +155,10 @@ class LineWriter extends ByteWriter {
   /** The two lines behind the flows that tell of them. */
   summary(): string {
     const [first, last] = this.window
-    const millis = Math.floor(last / 1000) - Math.floor(first / 1000)
+    const millis = Math.max(0, Math.floor(last / 1000) - Math.floor(first / 1000))
     const { flows, octets, packets } = this
-    const timed = last > 0 && millis > 0
+    const known = first > 0 && last > 0
+    const timed = known && millis > 0
     const bps = timed ? octets * 8 / (millis / 1000) : 0
     const pps = timed ? packets / (millis / 1000) : 0
     const bpp = timed && packets > 0 ? octets / packets : 0
@@ -165,7 +166,7 @@ class LineWriter extends ByteWriter {
     const averages = `avg bps: ${scaled(bps)}, avg pps: ${scaled(pps)}, avg bpp: ${scaled(bpp)}`
     const [from, to] = [0, 1].map((i) => textOf((view) => this.times.put(this.window, i, 0, 3, view, 0)))
     const duration = textOf((view) => putDuration(millis, view, 0))
-    const window = last === 0 ? '<unknown>' : `${from} - ${to}, Duration:${duration}`
+    const window = !known ? '<unknown>' : `${from} - ${to}, Duration:${duration}`
     return `Summary: ${totals}, ${averages}\nTime window: ${window}\n`
   }
 

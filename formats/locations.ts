@@ -5,8 +5,9 @@ import { isArchive } from '../core/archive/places.ts'
 import { filterFlows } from '../core/filter/filter.ts'
 import { overlaps } from '../core/filter/window.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
-import { readFlows, type Fault, type FlowReader } from '../core/flow/stream.ts'
-import type { FlowFormat, ReadRequest } from './format.ts'
+import { readFlows, readRows, type Fault, type FlowReader } from '../core/flow/stream.ts'
+import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
+import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 import { FORMATS } from './index.ts'
 
 /** Bytes of a file that formats are told by. */
@@ -23,6 +24,8 @@ export interface Input {
   readonly format: FlowFormat
   /** Its flows; everything in `request` is applied. */
   open(request: ReadRequest): FlowReader
+  /** Its counter samples of sFlow, likewise. */
+  openCounters(request: CounterRequest): CounterReader
 }
 
 /** A fault and the input it is in. */
@@ -66,13 +69,34 @@ export function findFormat(name: string): FlowFormat {
  *
  * An input that breaks off is a fault like a damaged record: what came before it stands, the next follow.
  */
-export async function* readInputs(
+export function readInputs(
   inputs: readonly Input[], request: Omit<ReadRequest, 'onFault'>, onFault: (fault: InputFault) => void,
 ): FlowReader {
+  return inTurn(inputs, (input, report) => input.open({ ...request, onFault: report }), onFault)
+}
+
+/**
+ * Read the counter samples of several inputs, likewise.
+ *
+ * @param onNote told what was left out without being at fault
+ */
+export function readCounterInputs(
+  inputs: readonly Input[], window: Pick<CounterRequest, 'since' | 'until'>,
+  onFault: (fault: InputFault) => void, onNote: (note: string) => void,
+): CounterReader {
+  return inTurn(inputs, (input, report) => input.openCounters({
+    ...window, onFault: report, onNote: (note) => onNote(`${input.name}: ${note}`),
+  }), onFault)
+}
+
+async function* inTurn<Rows>(
+  inputs: readonly Input[], open: (input: Input, report: (fault: Fault) => void) => AsyncIterable<Rows>,
+  onFault: (fault: InputFault) => void,
+): AsyncGenerator<Rows> {
   for (const input of inputs) {
     const report = (fault: Fault) => onFault({ ...fault, input: input.name })
     try {
-      yield* input.open({ ...request, onFault: report })
+      yield* open(input, report)
     } catch (error) {
       if (!(error instanceof FlowkitError)) throw error
       report({ code: error.code, reason: error.message })
@@ -111,11 +135,14 @@ async function inputsBelow(folder: string, forced: FlowFormat | undefined): Prom
 
 async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
   const format = forced ?? await formatOfPath(path)
-  const { open: openPath } = format
-  if (openPath) return { name: path, format, open: (request) => openPath(path, request) }
+  const { open: openPath, openCounters: countersOfPath } = format
+  const stream = () => createReadStream(path, { highWaterMark: CHUNK_SIZE })
   return {
     name: path, format,
-    open: (request) => openStream(format, createReadStream(path, { highWaterMark: CHUNK_SIZE }), request),
+    open: (request) => openPath ? openPath(path, request) : openStream(format, stream(), request),
+    openCounters: (request) => (
+      countersOfPath ? countersOfPath(path, request) : openCounterStream(format, stream(), request)
+    ),
   }
 }
 
@@ -133,7 +160,11 @@ async function inputOfStream(
     size += value.length
   }
   const format = forced ?? formatOfHead(Buffer.concat(held).subarray(0, HEAD_SIZE), name)
-  return { name, format, open: (request) => openStream(format, resume(held, chunks), request) }
+  return {
+    name, format,
+    open: (request) => openStream(format, resume(held, chunks), request),
+    openCounters: (request) => openCounterStream(format, resume(held, chunks), request),
+  }
 }
 
 async function* resume(
@@ -152,6 +183,21 @@ function openStream(format: FlowFormat, source: AsyncIterable<Uint8Array>, reque
   const { since, until, filter } = request
   if (since !== undefined || until !== undefined) reader = filterFlows(reader, overlaps(since, until))
   return filter ? filterFlows(reader, filter) : reader
+}
+
+async function* openCounterStream(
+  format: FlowFormat, source: AsyncIterable<Uint8Array>, request: CounterRequest,
+): CounterReader {
+  if (!format.counterDecoder) {
+    const why = format.openCounters ? 'it needs a file' : 'it holds none'
+    throw new FlowkitError('ERR_OPTION', `Cannot read counter samples of format ${format.name} here: ${why}`)
+  }
+  const { since = -Infinity, until = Infinity } = request
+  const rows: CounterRow[] = []
+  const clear = () => { rows.length = 0 }
+  for await (const found of readRows(source, format.counterDecoder(request), rows, clear)) {
+    yield found.filter(({ received }) => Number(received) >= since && Number(received) < until)
+  }
 }
 
 async function formatOfPath(path: string): Promise<FlowFormat> {

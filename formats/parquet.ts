@@ -1,3 +1,4 @@
+import { readCounters } from '../core/archive/counter-files.ts'
 import { createParquetFile } from '../core/duck/file.ts'
 import { readParquet } from '../core/duck/read.ts'
 import type { FlowFormat } from './format.ts'
@@ -11,6 +12,7 @@ export const parquet: FlowFormat = {
   extensions: ['.parquet'],
   probe: (head) => MAGIC.every((byte, i) => head[i] === byte) ? 100 : 0,
   open: (path, request) => readParquet([path], { ...request, onBad: ({ error }) => { throw error } }),
+  openCounters: (path, request) => readCounters(path, request),
   create: (path, { fields, extras }) => createParquetFile(path, {
     ...fields && { fields }, ...extras !== undefined && { extras },
   }),

@@ -4,6 +4,9 @@ import { openParts, type Part } from '../duck/parts.ts'
 import { FIELDS } from '../flow/fields.ts'
 import { CORE_FIELDS } from '../flow/sql.ts'
 import type { FlowWriter } from '../flow/stream.ts'
+import type { CounterSample } from '../netflow/sflow/counters.ts'
+import { openCounterSpool } from './counter-spool.ts'
+import { COUNTERS_VERSION } from './counter-sql.ts'
 import { sortHours } from './hours.ts'
 import { makeTemporary, removeLeftovers } from './leftovers.ts'
 import { ledgerSql } from './ledger.ts'
@@ -25,6 +28,8 @@ export interface ArchiveWriterOptions {
 
 /** A file that has its name. */
 export interface ArchiveFile {
+  /** What its rows are. */
+  readonly table: 'flows' | 'counters'
   readonly path: string
   readonly rows: number
   readonly bytes: number
@@ -32,12 +37,15 @@ export interface ArchiveFile {
 
 /** What became of the rows so far. */
 export interface ArchiveStats {
-  /** In files that have their names. */
+  /** Flows in files that have their names. */
   rows: number
   files: number
   bytes: number
-  /** Taken, but lost by a failure to write. */
+  /** Flows taken, but lost by a failure to write. */
   lost: number
+  /** The same of counter samples. */
+  counters: number
+  lostCounters: number
 }
 
 /**
@@ -47,6 +55,8 @@ export interface ArchiveStats {
  * behind, and later writes begin anew. The calls may overlap: they are done one after the other.
  */
 export interface ArchiveWriter extends FlowWriter {
+  /** Take counter samples of sFlow, for files beside those of the flows. */
+  writeCounters(samples: readonly CounterSample[]): Promise<void>
   /** Finish the files begun, make them visible, and go on with new ones. @returns them */
   rotate(): Promise<ArchiveFile[]>
   readonly stats: Readonly<ArchiveStats>
@@ -67,14 +77,16 @@ export async function openArchiveWriter(
   const temporary = await makeTemporary(directory)
   await writeSqlFile(directory, temporary)
 
-  const stats: ArchiveStats = { rows: 0, files: 0, bytes: 0, lost: 0 }
+  const stats: ArchiveStats = { rows: 0, files: 0, bytes: 0, lost: 0, counters: 0, lostCounters: 0 }
   let segment = newSegment(now() / 1000)
-  let pending = 0 // rows taken since the last rotation
+  let pending = 0 // flows taken since the last rotation
+  let pendingCounters = 0
   let lastReport = ''
   const parts = openParts({
     directory: temporary, always: CORE_FIELDS, extras, metadata: () => ({ flowkit_segment: segment }),
     ...fields && { allowed: fields.map((id) => FIELDS[id]) },
   })
+  const spool = openCounterSpool(temporary, now)
   const spans = new Map<number, Span>() // by hour, since the last rotation
   const hours = sortHours((hour, batch, start, end) => {
     widenSpan(spanOf(hour), batch, start, end)
@@ -102,38 +114,59 @@ export async function openArchiveWriter(
       hours.clear()
       spans.clear()
       await parts.discard()
-      stats.lost += pending
-      pending = 0
+      await spool.clear()
+      lose()
       throw error
     }
   }
 
+  function lose(): void {
+    stats.lost += pending
+    stats.lostCounters += pendingCounters
+    pending = pendingCounters = 0
+  }
+
   async function publish(): Promise<ArchiveFile[]> {
     await hours.flush()
-    const moves = (await parts.take()).map((part, i) => {
+    const moves = (await parts.take()).map((part, i): Move => {
       const name = fileName(segment, i + 1, spanOf(part.label))
-      return { part, path: join(directory, 'flows', hourFolder(part.label), name) }
+      return { table: 'flows', part, path: join(directory, 'flows', hourFolder(part.label), name) }
     })
     const entries = ledger?.() ?? []
     const report = JSON.stringify(entries)
-    const added = entries.length === 0 || report === lastReport ? [] : [await writeLedger(entries)]
-    await giveNames(directory, [...moves, ...added])
+    try {
+      for (const { hour, sql } of spool.hours()) moves.push(await moveOf('counters', hour, sql))
+      if (entries.length > 0 && report !== lastReport) {
+        moves.push(await moveOf('ledger', now(), ledgerSql(entries)))
+      }
+      await giveNames(directory, moves)
+    } catch (error) {
+      const paths = moves.flatMap(({ part, path }) => [part.path, path])
+      await Promise.all(paths.map((path) => rm(path, { force: true })))
+      throw error
+    }
+    await spool.clear()
     lastReport = report
-    const files = moves.map(({ part: { rows, bytes }, path }) => ({ path, rows, bytes }))
-    for (const { rows, bytes } of files) {
-      stats.rows += rows
+    const files: ArchiveFile[] = []
+    for (const { table, part: { rows, bytes }, path } of moves) {
+      if (table === 'ledger') continue
+      if (table === 'flows') stats.rows += rows
+      else stats.counters += rows
       stats.bytes += bytes
       stats.files++
+      files.push({ table, path, rows, bytes })
     }
-    pending = 0
+    pending = pendingCounters = 0
     spans.clear()
     segment = newSegment(now() / 1000)
     return files
   }
 
-  async function writeLedger(rows: readonly object[]): Promise<Move> {
-    const part = await parts.writeQuery(ledgerSql(rows))
-    return { part, path: join(directory, 'ledger', hourFolder(now()), `${segment}.parquet`) }
+  /** Write a query's rows for the file of the segment in the folder of a table and an hour. */
+  async function moveOf(table: 'counters' | 'ledger', hour: number, sql: string): Promise<Move> {
+    const metadata = table === 'counters' ? { flowkit_counters: COUNTERS_VERSION } : {}
+    const part = await parts.writeQuery(sql, { ...metadata, flowkit_segment: segment })
+    return { table, part, path: join(directory, table, hourFolder(hour), `${segment}.parquet`) }
   }
 
   async function end(): Promise<void> {
@@ -147,16 +180,21 @@ export async function openArchiveWriter(
       pending += batch.length
       return guard(() => hours.add(batch))
     }),
+    writeCounters: (samples) => inTurn(() => {
+      pendingCounters += samples.length
+      return guard(() => spool.add(samples))
+    }),
     rotate: () => inTurn(() => guard(publish)),
     close: () => inTurn(() => guard(publish).then(() => {}).finally(end)),
     abort: () => inTurn(() => {
-      stats.lost += pending
+      lose()
       return end()
     }),
   }
 }
 
 interface Move {
+  readonly table: ArchiveFile['table'] | 'ledger'
   readonly part: Part
   readonly path: string
 }
@@ -164,27 +202,17 @@ interface Move {
 /**
  * Give files their names, the last first: where the first file of a segment is, there are the others.
  *
- * They are durable when it resolves. When one fails, those that had their names lose them again.
+ * They are durable when it resolves. When it fails, some may have them.
  */
 async function giveNames(directory: string, moves: readonly Move[]): Promise<void> {
   const folders = new Set(moves.map(({ path }) => dirname(path)))
-  const done: string[] = []
-  try {
-    for (const folder of folders) await mkdir(folder, { recursive: true })
-    for (const { part, path } of moves.toReversed()) {
-      await rename(part.path, path)
-      done.push(path)
-    }
-    const parents = new Set<string>()
-    for (const folder of folders) {
-      for (let at = folder; at !== dirname(directory); at = dirname(at)) parents.add(at)
-    }
-    for (const folder of parents) await syncFolder(folder)
-  } catch (error) {
-    const all = [...done, ...moves.map(({ part }) => part.path)]
-    await Promise.all(all.map((path) => rm(path, { force: true })))
-    throw error
+  for (const folder of folders) await mkdir(folder, { recursive: true })
+  for (const { part, path } of moves.toReversed()) await rename(part.path, path)
+  const parents = new Set<string>()
+  for (const folder of folders) {
+    for (let at = folder; at !== dirname(directory); at = dirname(at)) parents.add(at)
   }
+  for (const folder of parents) await syncFolder(folder)
 }
 
 async function syncFolder(path: string): Promise<void> {

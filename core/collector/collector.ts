@@ -7,6 +7,7 @@ import type { FlowWriter } from '../flow/stream.ts'
 import { listenUdp, type Endpoint, type UdpListener } from '../net/udp.ts'
 import { datagramDecoder, type DatagramDecoder } from '../netflow/datagram.ts'
 import { newDatagram, type Datagram } from '../netflow/message.ts'
+import type { CounterSample } from '../netflow/sflow/counters.ts'
 
 /** What a collector is to do. */
 export interface CollectorOptions {
@@ -15,11 +16,13 @@ export interface CollectorOptions {
   readonly receiveBuffer: number
   /** Takes the flows. */
   readonly writer: FlowWriter
+  /** Takes the counter samples of sFlow; without it they are only counted. */
+  readonly writeCounters?: (samples: readonly CounterSample[]) => Promise<void>
   /** Drops the flows that are not wanted from a batch. @returns how many it dropped */
   readonly filter?: (batch: FlowBatch) => number
   /** Told of a datagram that could not be decoded. */
   onFault(error: FlowkitError, exporter: string): void
-  /** Told when flows could not be written; they are lost and counted, and collecting goes on. */
+  /** Told when rows could not be written; they are lost and counted, and collecting goes on. */
   onWriteError(error: unknown): void
 }
 
@@ -33,6 +36,10 @@ export interface CollectorCounters {
   filtered: number
   written: number
   lost: number
+  /** Counter samples taken, written, and lost as writing failed. */
+  counterSamples: number
+  writtenCounters: number
+  lostCounters: number
 }
 
 /** A running collector. */
@@ -40,7 +47,7 @@ export interface Collector {
   readonly listeners: readonly UdpListener[]
   readonly decoder: DatagramDecoder
   readonly counters: CollectorCounters
-  /** Hand all flows decoded so far to the writer. */
+  /** Hand all flows and counter samples decoded so far to the writer. */
   flush(): Promise<void>
   /** Take what the sockets still hold, stop listening and hand over what is left. The writer stays open. */
   stop(): Promise<void>
@@ -48,6 +55,8 @@ export interface Collector {
 
 /** Batches that may wait for the writer: beyond, datagrams are refused, so that memory stays bounded. */
 const MAX_QUEUED = 64
+/** Counter samples that are handed on together. */
+const MAX_SAMPLES = 1024
 /** How long nothing must come for a socket to count as empty, in ms, and how often that is tried. */
 const DRAIN_PAUSE = 20
 const DRAIN_ROUNDS = 50
@@ -60,11 +69,13 @@ const FLUSH_EVERY = 1000
  * @throws the system error of a socket that cannot be opened; none is left open then
  */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const { writer, filter, onFault, onWriteError } = options
+  const { writer, writeCounters, filter, onFault, onWriteError } = options
   const counters: CollectorCounters = {
     datagrams: 0, refused: 0, records: 0, filtered: 0, written: 0, lost: 0,
+    counterSamples: 0, writtenCounters: 0, lostCounters: 0,
   }
-  const decoder = datagramDecoder()
+  let samples: CounterSample[] = []
+  const decoder = datagramDecoder(undefined, writeCounters ? { onCounters } : {})
   const datagram = newDatagram()
   const spare: FlowBatch[] = []
   let batch = new FlowBatch()
@@ -91,15 +102,22 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       onFault(error, address)
     }
     counters.records += batch.length - before
-    if (batch.length >= BATCH_SIZE) void flush()
+    if (batch.length >= BATCH_SIZE || samples.length >= MAX_SAMPLES) void flush()
+  }
+
+  function onCounters(sample: CounterSample): void {
+    counters.counterSamples++
+    samples.push(sample)
   }
 
   function flush(): Promise<void> {
-    if (batch.length === 0) return writing
+    if (batch.length === 0 && samples.length === 0) return writing
     const full = batch
+    const taken = samples
     batch = spare.pop() ?? new FlowBatch()
+    samples = []
     queued++
-    writing = writing.then(() => write(full)).finally(() => {
+    writing = writing.then(() => write(full)).then(() => writeSamples(taken)).finally(() => {
       full.clear()
       spare.push(full)
       queued--
@@ -116,6 +134,17 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       counters.written += full.length
     } catch (error) {
       counters.lost += full.length
+      onWriteError(error)
+    }
+  }
+
+  async function writeSamples(taken: readonly CounterSample[]): Promise<void> {
+    if (taken.length === 0 || !writeCounters) return
+    try {
+      await writeCounters(taken)
+      counters.writtenCounters += taken.length
+    } catch (error) {
+      counters.lostCounters += taken.length
       onWriteError(error)
     }
   }

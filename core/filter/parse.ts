@@ -5,7 +5,7 @@ import { Cursor } from './cursor.ts'
 import type { Token } from './lexer.ts'
 import { allOf, anyOf, type Node, type Source } from './node.ts'
 import { withoutMapped } from './sets.ts'
-import { parseFlags } from './value-names.ts'
+import { namedValue, parseFlags } from './value-names.ts'
 import { continuations, findFields, findPhrase, isElement, isUnknown, PHRASE_WORDS } from './words.ts'
 
 /** Parentheses and nots within each other that a filter may have: so deep may what walks its tree recurse. */
@@ -80,8 +80,8 @@ class Parser {
     if (cursor.take('ipv6', 'inet6')) return anyAddress([], withoutMapped([0n, 2n ** 128n - 1n]))
     if (cursor.take('defined')) return this.defined()
     if (cursor.take('flags')) return this.flags()
-    const both = this.bothDirections()
-    if (both) return both
+    const phrase = this.bothDirections() ?? this.deniedEvent()
+    if (phrase) return phrase
     const node = this.sources()
     if (node) return node
     const proto = protocolNumber(start.text)
@@ -107,6 +107,16 @@ class Parser {
     }
     this.cursor.advance(second)
     throw this.cursor.expected('what both directions have, as "port"')
+  }
+
+  /** `asa event denied ingress`, as nfdump's manual has it: why a flow was denied is the extended event. */
+  private deniedEvent(): Node | undefined {
+    const words = this.cursor.words(PHRASE_WORDS)
+    const why = words[3]
+    if (!why || !/^asa event (denied|deny)$/.test(lower(words.slice(0, 3)))) return undefined
+    if (!namedValue(ID.firewallExtEvent, why.text)) return undefined
+    this.cursor.advance(words[2])
+    return this.comparison([ID.firewallExtEvent], 'any', words[2])
   }
 
   /** What the next words are about: a phrase of nfdump's, or a field by name. */

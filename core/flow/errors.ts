@@ -6,6 +6,7 @@ export type ErrorCode =
   | 'ERR_CHECKSUM' // a stored checksum does not match the bytes
   | 'ERR_OPTION' // the request asks for something impossible
   | 'ERR_SYNTAX' // an expression does not parse
+  | 'ERR_LIMIT' // a bound that was set is reached
   | 'ERR_INPUT' // there is nothing readable at the place named
 
 /**

@@ -60,5 +60,10 @@ export function withField(shape: Shape, id: number): Shape {
   return result
 }
 
+/** `shape` without the field of that id. */
+export function withoutField(shape: Shape, id: number): Shape {
+  return makeShape(shape.fields.filter((each) => each !== id), shape.timeDigits, shape.extras)
+}
+
 /** The shape of a row with nothing in it. */
 export const EMPTY_SHAPE: Shape = makeShape([])

@@ -90,6 +90,7 @@ function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, ba
   header.v4 = datagram.v4
   header.v6 = datagram.v6
   header.port = datagram.port
+  header.session = datagram.session === true
   header.version = view.getUint16(start)
   switch (header.version) {
     case 1: case 5: case 6: case 7: case 8: return decodeFixedDatagram(state, datagram, exporter, batch)
@@ -144,9 +145,9 @@ function decodeMessage(
   { exporters, wanted, header, setFields }: State, exporter: Exporter,
   bytes: Uint8Array, view: DataView, at: number, end: number, batch: FlowBatch,
 ): Message {
-  const { version, sequence } = header
+  const { version, sequence, port, session } = header
   noteClock(exporter, header)
-  const domain = domainOf(exporters, exporter, version, header.domain, header.port)
+  const domain = domainOf(exporters, exporter, version, header.domain, port, session)
   const context: SetContext = {
     exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version],
     unfilled: batch.length, learned: [], unsampled: [], resample: false, held: false,

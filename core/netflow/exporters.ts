@@ -2,7 +2,7 @@ import type { FlowkitError } from '../flow/errors.ts'
 import { LIMITS } from './limits.ts'
 import { copyBytes, type Datagram } from './message.ts'
 import type { Names } from './option-names.ts'
-import { copySampling, type Sampling } from './sampling.ts'
+import { copySampling, countSamplers, type Sampling } from './sampling.ts'
 import { NO_RULES, ratesOf, type ExporterRates, type SamplingRules } from './sampling-rules.ts'
 import { newSequence, type Sequence } from './sequence.ts'
 import { newPlans, type Plans, type Template } from './templates.ts'
@@ -73,8 +73,12 @@ export interface Exporter {
   readonly family: number
   readonly v4: number
   readonly v6: Uint8Array
-  /** By `keyOf`; further parts of split domains by numbers above. */
+  /** By `keyOf`; further parts of split domains, and domains of sessions, by numbers above. */
   readonly domains: Map<number, Domain>
+  /** How many of them are of sessions. */
+  sessionDomains: number
+  /** What sequence numbers have told in sessions that have ended; in data records, for they are of IPFIX. */
+  readonly ended: { missing: number, reordered: number, restarts: number }
   /** Sampling rates as configured. */
   readonly rates: ExporterRates
   templates: number
@@ -110,12 +114,13 @@ export function newExporters(rules: SamplingRules = NO_RULES): Exporters {
 export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Exporter {
   const { latest } = all
   if (latest && family === 4 && latest.family === 4 && latest.v4 === v4) return latest
-  const key = family === 4 ? v4 : String.fromCharCode(...v6.subarray(0, 16))
+  const key = addressKey(family, v4, v6)
   let exporter = all.byKey.get(key)
   if (exporter) all.byKey.delete(key)
   else {
     exporter = {
       key, family, v4, v6: family === 4 ? NO_ADDRESS : copyBytes(v6, 0, 16), domains: new Map(),
+      sessionDomains: 0, ended: { missing: 0, reordered: 0, restarts: 0 },
       rates: ratesOf(all.rules, family, v4, v6), templates: 0, templateBytes: 0, counters: newCounters(),
     }
     if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
@@ -125,8 +130,15 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   return exporter
 }
 
+function addressKey(family: number, v4: number, v6: Uint8Array): number | string {
+  return family === 4 ? v4 : String.fromCharCode(...v6.subarray(0, 16))
+}
+
 /** Keys of further parts of a split domain lie this far apart. */
 const PART = 2 ** 36
+/** The part of a session at port 0; those of all ports fit into exact integers, and split domains have fewer. */
+const SESSION_PART = 2 ** 16
+const SESSION_KEYS = PART * SESSION_PART
 
 /** The key of a version (below 16) and observation domain. */
 export function keyOf(version: number, id: number): number {
@@ -138,19 +150,44 @@ export function versionOf(key: number): number {
   return Math.floor(key % PART / 2 ** 32)
 }
 
-/** The state of a version and domain of an exporter, made at the first message. */
+/**
+ * The state of a version and domain of an exporter, made at the first message.
+ *
+ * @param session whether it came by a connection, which has state of its own (RFC 7011 §8 and §10), by its port
+ */
 export function domainOf(
-  all: Exporters, exporter: Exporter, version: number, id: number, port: number,
+  all: Exporters, exporter: Exporter, version: number, id: number, port: number, session: boolean = false,
 ): Domain {
-  const key = keyOf(version, id)
+  const key = session ? keyOf(version, id) + (SESSION_PART + port) * PART : keyOf(version, id)
   const domain = exporter.domains.get(key)
   if (!domain) return addDomain(all, exporter, key)
   return domain.split ? domain.split.byPort.get(port) ?? domain.split.latest : domain
 }
 
+/** Forget the state of a connection that has ended: its templates end with it (RFC 7011 §8.2). */
+export function forgetSession(
+  all: Exporters, family: number, v4: number, v6: Uint8Array, port: number,
+): void {
+  const exporter = all.byKey.get(addressKey(family, v4, v6))
+  if (exporter) dropDomains(all, exporter, (SESSION_PART + port) * PART, (SESSION_PART + port + 1) * PART)
+}
+
+/** Forget the state of all connections: none has outlived the process that saved it. */
+export function forgetSessions(all: Exporters): void {
+  for (const exporter of all.byKey.values()) dropDomains(all, exporter, SESSION_KEYS, Infinity)
+}
+
+/** Forget the domains whose keys lie from `from` to below `to`. */
+function dropDomains(all: Exporters, exporter: Exporter, from: number, to: number): void {
+  if (exporter.sessionDomains === 0) return
+  for (const [key, domain] of exporter.domains) if (key >= from && key < to) drop(all, exporter, key, domain)
+}
+
 function addDomain(all: Exporters, exporter: Exporter, key: number): Domain {
-  if (exporter.domains.size >= LIMITS.domainsPerExporter) {
-    const [oldest] = exporter.domains.keys()
+  const { domains } = exporter
+  if (domains.size >= LIMITS.domainsPerExporter) {
+    // datagrams will announce their templates again, sessions will not
+    const oldest = domains.keys().find((each) => each < SESSION_KEYS) ?? domains.keys().next().value!
     forgetDomain(all, exporter, oldest)
   }
   while (all.domains >= LIMITS.domains) forgetOldest(all)
@@ -158,7 +195,8 @@ function addDomain(all: Exporters, exporter: Exporter, key: number): Domain {
     templates: new Map(), sequence: newSequence(), sampling: undefined, names: undefined, waiting: undefined,
     systemInit: 0, unsampled: undefined, split: undefined,
   }
-  exporter.domains.set(key, domain)
+  domains.set(key, domain)
+  if (key >= SESSION_KEYS) exporter.sessionDomains++
   all.domains++
   return domain
 }
@@ -181,7 +219,7 @@ export function splitDomain(
   part.split = split
   part.systemInit = domain.systemInit
   part.sampling = copySampling(domain.sampling, LIMITS.samplers - all.samplers)
-  all.samplers += part.sampling.byId.size
+  all.samplers += countSamplers(part.sampling)
   split.parts.push(part)
   split.latest = part
   for (const [each, owner] of [[other, domain], [port, part]] as const) {
@@ -240,11 +278,20 @@ function count(all: Exporters, exporter: Exporter, templates: number, bytes: num
 }
 
 function forgetOldest(all: Exporters): void {
-  const [oldest] = all.byKey.values()
+  const oldest = oldestOf(all)
   for (const key of [...oldest.domains.keys()]) forgetDomain(all, oldest, key)
   all.byKey.delete(oldest.key)
   if (all.latest === oldest) all.latest = undefined
   all.forgotten++
+}
+
+/** The exporter not heard for longest, but rather one without sessions: those announce nothing again. */
+function oldestOf({ byKey, latest }: Exporters): Exporter {
+  for (const exporter of byKey.values()) {
+    if (exporter.sessionDomains === 0 && exporter !== latest) return exporter // the latest may be in use
+  }
+  const [oldest] = byKey.values()
+  return oldest
 }
 
 /** Forget a domain with all its parts, or one of its parts. */
@@ -266,13 +313,19 @@ function forgetPart(all: Exporters, exporter: Exporter, split: Split, part: Doma
 
 function drop(all: Exporters, exporter: Exporter, key: number, domain: Domain): void {
   for (const { fields } of domain.templates.values()) count(all, exporter, -1, -fields.length)
-  const { waiting, sampling, names } = domain
+  const { waiting, sampling, names, sequence } = domain
   for (const sets of waiting?.byTemplate.values() ?? []) exporter.counters.abandonedSets += sets.length
   all.waitingBytes -= waiting?.bytes ?? 0
-  all.samplers -= sampling?.byId.size ?? 0
+  all.samplers -= sampling ? countSamplers(sampling) : 0
   all.names -= names?.count ?? 0
   all.domains--
   exporter.domains.delete(key)
+  if (key < SESSION_KEYS) return
+  const { ended } = exporter
+  ended.missing += sequence.missing
+  ended.reordered += sequence.reordered
+  ended.restarts += sequence.restarts
+  exporter.sessionDomains--
 }
 
 function newCounters(): ExporterCounters {

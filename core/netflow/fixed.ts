@@ -101,9 +101,9 @@ function prepare(
 ): Ready {
   const plan = makePlan(fixed.layout, { ...wanted, extras: false }, true)
   const header = headerFields(version, wanted)
+  const plain = rowShape(plan.shape, header, [])
   const ready = {
-    plan, header, canTellUptime: true, names: [],
-    plain: rowShape(plan.shape, header, []),
+    plan, header, canTellUptime: true, names: [], plain, bare: plain,
     sampled: rowShape(plan.shape, header, samplingFields(wanted, false)),
     sampledHow: rowShape(plan.shape, header, samplingFields(wanted, true)),
   }

@@ -5,7 +5,7 @@ import { makeShape, type Shape } from '../flow/shape.ts'
 import type { Clock } from './steps.ts'
 import type { Wanted } from './plan.ts'
 
-/** A UDP payload and where it came from; the object is reused from datagram to datagram. */
+/** A UDP payload or a message of a stream, and where it came from; the object is reused for the next. */
 export interface Datagram {
   bytes: Uint8Array
   view: DataView
@@ -19,6 +19,8 @@ export interface Datagram {
   /** IPv6 source address, 16 bytes. */
   v6: Uint8Array
   port: number
+  /** Whether it came by a connection from that port, not in a datagram; no, unless told. */
+  session?: boolean
   /** When it was received, µs since the epoch. */
   received: number
 }
@@ -46,8 +48,9 @@ export interface MessageHeader extends Clock {
   family: number
   v4: number
   v6: Uint8Array
-  /** Source port of the datagram. */
+  /** Source port of the datagram, or of the connection if `session`. */
   port: number
+  session: boolean
 }
 
 /** Fields that the headers of each version give to every row. */
@@ -133,7 +136,7 @@ export function newHeader(): MessageHeader {
     version: 0, type: 0, domain: 0, sequence: 0, exportSecs: 0, exportNsecs: 0, exportMicros: 0,
     sysUptime: -1, engineType: 0, engineId: 0, aggregation: 0, samplingRate: 0, samplingAlgorithm: 0,
     samplingSource: 0,
-    received: 0, family: 4, v4: 0, v6: new Uint8Array(16), port: 0,
+    received: 0, family: 4, v4: 0, v6: new Uint8Array(16), port: 0, session: false,
   }
 }
 
@@ -142,6 +145,6 @@ export function newDatagram(): Datagram {
   const bytes = new Uint8Array(0)
   return {
     bytes, view: new DataView(bytes.buffer), start: 0, end: 0, family: 4, v4: 0, v6: new Uint8Array(16),
-    port: 0, received: 0,
+    port: 0, session: false, received: 0,
   }
 }

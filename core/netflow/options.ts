@@ -2,7 +2,7 @@ import type { Domain, Exporters } from './exporters.ts'
 import { LIMITS } from './limits.ts'
 import { learnNames, newNames, type TextPlace } from './option-names.ts'
 import type { LayoutField } from './plan.ts'
-import { learnSampling, newSampling } from './sampling.ts'
+import { countSamplers, learnSampling, newSampling } from './sampling.ts'
 import { readUint } from './steps.ts'
 import { V9_SCOPE_PEN } from './templates.ts'
 
@@ -10,8 +10,9 @@ import { V9_SCOPE_PEN } from './templates.ts'
 const MAX_NUMBER = 8
 /** samplingProbability, a float. */
 const PROBABILITY = 311
-/** v9's scope type "interface" (RFC 3954 §6.1). */
+/** v9's scope type "interface" (RFC 3954 §6.1), and what IPFIX has for it: ingress- and egressInterface. */
 const SCOPE_INTERFACE = 2
+const INTERFACES = new Set([10, 14])
 
 /**
  * Learn from one options record, whose fields lie at `starts` and have `lengths` bytes.
@@ -22,7 +23,7 @@ const SCOPE_INTERFACE = 2
  * @returns whether it told something new of sampling
  */
 export function learnOptions(
-  all: Exporters, domain: Domain, layout: readonly LayoutField[],
+  all: Exporters, domain: Domain, layout: readonly LayoutField[], scopeCount: number,
   bytes: Uint8Array, starts: Uint32Array, lengths: Uint32Array,
 ): boolean {
   const values = new Map<number, number>()
@@ -40,14 +41,16 @@ export function learnOptions(
     if (!isNumber) continue
     const read = id === PROBABILITY ? readFloat : readUint
     values.set(id, read(bytes, start, length))
+    if (i < scopeCount && INTERFACES.has(id)) scopeInterface = values.get(id)
   }
   const init = values.get(160)
   if (init !== undefined && init > 0 && init < 2 ** 53 / 1000) domain.systemInit = init
   const sampling = domain.sampling ??= newSampling()
   const names = domain.names ??= newNames()
-  const samplers = sampling.byId.size
-  const isNew = learnSampling(sampling, values, all.samplers < LIMITS.samplers)
-  all.samplers += sampling.byId.size - samplers
+  const samplers = countSamplers(sampling)
+  const scope = scopeInterface || undefined // 0: any
+  const isNew = learnSampling(sampling, values, scope, all.samplers < LIMITS.samplers)
+  all.samplers += countSamplers(sampling) - samplers
   const { count } = names
   learnNames(names, bytes, values, places, scopeInterface, all.names < LIMITS.names)
   all.names += names.count - count

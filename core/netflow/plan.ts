@@ -43,8 +43,9 @@ export interface Plan {
   /** Bytes before, between and after the variable-length fields: one element for fixed layouts. */
   readonly gaps: Uint32Array
   readonly shape: Shape
-  /** Whether records tell their sampler. */
+  /** Whether records tell their sampler, and their input interface. */
   readonly hasSampler: boolean
+  readonly hasInterface: boolean
   /** The fields that are kept as extras. */
   readonly extras: readonly ExtraField[]
   /** Where records carry sampled packets, if they do and fields of packets are wanted. */
@@ -121,6 +122,7 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
     gaps,
     shape: makeShape(shown, digitsOf(layout, chosen), elements),
     hasSampler: present.has(ID.samplerId),
+    hasInterface: steps.some(({ field }) => field === ID.inIf),
     extras,
     sections: planSections(layout, offsets, present, wanted.fields),
   }
@@ -129,7 +131,7 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
 /** The steps that fill wanted columns, or columns that those are computed from. */
 function neededSteps(steps: readonly Step[], wanted: Uint8Array): Step[] {
   const needed = wanted.slice()
-  if (SAMPLING_FIELDS.some((id) => wanted[id])) needed[ID.samplerId] = 1
+  if (SAMPLING_FIELDS.some((id) => wanted[id])) needed[ID.samplerId] = needed[ID.inIf] = 1
   for (const { number, name } of NAME_STEPS) if (wanted[name]) needed[number] = 1
   for (const { op, field, field2 } of steps) {
     if (!needed[field]) continue

@@ -19,25 +19,47 @@ export interface Sampling {
   whole: Sampler | undefined
   /** By sampler id (IE 48) or selector id (IE 302). */
   readonly byId: Map<number, Sampler>
+  /** By SNMP index, of options whose scope is an interface: for records that name no sampler. */
+  readonly byInterface: Map<number, Sampler>
 }
 
 /** Nothing known yet. */
 export function newSampling(): Sampling {
-  return { whole: undefined, byId: new Map() }
+  return { whole: undefined, byId: new Map(), byInterface: new Map() }
 }
 
-/** A copy of what is known, with up to `most` samplers. */
+/** A copy of what is known; of the whole domain only where there are more than `most` samplers. */
 export function copySampling(from: Sampling | undefined, most: number): Sampling {
-  const byId = [...from?.byId ?? []].slice(0, Math.max(0, most))
-  return { whole: from?.whole, byId: new Map(byId) }
+  if (!from || countSamplers(from) > most) return { ...newSampling(), whole: from?.whole }
+  return { whole: from.whole, byId: new Map(from.byId), byInterface: new Map(from.byInterface) }
 }
 
-/** The sampler of records that name sampler `id`, or none (undefined): then it is that of the domain. */
-export function samplerOf(sampling: Sampling | undefined, id: number | undefined): Sampler | undefined {
-  if (!sampling) return undefined
-  const { whole, byId } = sampling
-  if (id !== undefined) return byId.get(id) ?? whole
-  if (whole || byId.size !== 1) return whole
+/** How many samplers there are beside that of the whole domain. */
+export function countSamplers({ byId, byInterface }: Sampling): number {
+  return byId.size + byInterface.size
+}
+
+/** What records tell of where they were sampled. */
+export interface SamplerColumns {
+  /** Sampler ids, as two numbers each; undefined: records name none. */
+  readonly samplers: Uint32Array | undefined
+  /** SNMP indexes of input interfaces. */
+  readonly interfaces: Uint32Array | undefined
+}
+
+/** The sampler of a row: the one it names, that of its interface, of the domain, or the only one there is. */
+export function samplerOf(
+  { whole, byId, byInterface }: Sampling, { samplers, interfaces }: SamplerColumns, row: number,
+): Sampler | undefined {
+  if (samplers) {
+    const named = byId.get(samplers[row * 2] + samplers[row * 2 + 1] * 2 ** 32)
+    if (named) return named
+  }
+  if (interfaces && byInterface.size > 0) {
+    const own = byInterface.get(interfaces[row])
+    if (own) return own
+  }
+  if (whole || samplers || byId.size !== 1) return whole
   const [only] = byId.values()
   return only
 }
@@ -49,11 +71,12 @@ export function samplerOf(sampling: Sampling | undefined, id: number | undefined
  * (size and population), which go before those where the selectorAlgorithm (304) is random n-out-of-N, or 311
  * (a probability). Records without a rate teach nothing.
  *
+ * @param scope the interface that they are about, if they are about one
  * @param mayGrow whether a sampler that is not known yet may be added
  * @returns whether something new was learned
  */
 export function learnSampling(
-  sampling: Sampling, values: ReadonlyMap<number, number>, mayGrow: boolean,
+  sampling: Sampling, values: ReadonlyMap<number, number>, scope: number | undefined, mayGrow: boolean,
 ): boolean {
   const interval = values.get(305) ?? 0
   const space = values.get(306)
@@ -69,10 +92,12 @@ export function learnSampling(
   if (!(rate >= 1)) return false
   const algorithm = Math.min(values.get(35) ?? values.get(49) ?? 0, 255)
   const id = values.get(48) ?? values.get(302)
-  const known = id === undefined ? sampling.whole : sampling.byId.get(id)
+  const key = id ?? scope
+  const table = id === undefined ? sampling.byInterface : sampling.byId
+  const known = key === undefined ? sampling.whole : table.get(key)
   if (known?.rate === rate && known.algorithm === algorithm) return false
-  if (id === undefined) sampling.whole = { rate, algorithm }
-  else if (mayGrow || known) sampling.byId.set(id, { rate, algorithm })
+  if (key === undefined) sampling.whole = { rate, algorithm }
+  else if (mayGrow || known) table.set(key, { rate, algorithm })
   else return false
   return true
 }
@@ -98,30 +123,28 @@ export function samplingFields({ fields }: Wanted, how: boolean): readonly numbe
 /**
  * Set sampling and shape of rows whose records do not carry their sampling, from what the options said.
  *
- * @param hasSampler whether the rows tell their sampler
  * @param assumed the rate where nothing is known; 0: none
- * @returns whether options have told the rate of all the rows
+ * @returns whether options can tell no more of them: not of a sampler that they name and nobody knows yet
  */
 export function applySampling(
-  sampling: Sampling | undefined, hasSampler: boolean, assumed: number, shapes: SampledShapes,
-  batch: FlowBatch, row: number, count: number,
+  sampling: Sampling | undefined, columns: SamplerColumns, assumed: number, shapes: SampledShapes,
+  batch: FlowBatch, row: number, end: number,
 ): boolean {
-  const end = row + count
-  if (!hasSampler || !sampling || sampling.byId.size === 0) {
-    const sampler = samplerOf(sampling, undefined)
-    fillSampling(sampler, SAMPLING_SOURCE.options, assumed, shapes, batch, row, end)
-    return sampler !== undefined
+  const { options } = SAMPLING_SOURCE
+  const { samplers, interfaces } = columns
+  const perRow = sampling && (samplers ? sampling.byId.size : 0) + (interfaces ? sampling.byInterface.size : 0) > 0
+  if (!perRow) {
+    const sampler = sampling && samplerOf(sampling, columns, row)
+    fillSampling(sampler, options, assumed, shapes, batch, row, end)
+    return sampler !== undefined && !samplers
   }
-  const ids = batch.samplerId
   let allKnown = true
   while (row < end) { // runs of one sampler
-    const low = ids[row * 2]
-    const high = ids[row * 2 + 1]
+    const sampler = samplerOf(sampling, columns, row)
     const first = row++
-    while (row < end && ids[row * 2] === low && ids[row * 2 + 1] === high) row++
-    const sampler = samplerOf(sampling, low + high * 2 ** 32)
-    if (!sampler) allKnown = false
-    fillSampling(sampler, SAMPLING_SOURCE.options, assumed, shapes, batch, first, row)
+    while (row < end && samplerOf(sampling, columns, row) === sampler) row++
+    if (!sampler || (samplers && sampler === sampling.whole)) allKnown = false
+    fillSampling(sampler, options, assumed, shapes, batch, first, row)
   }
   return allKnown
 }

@@ -10,13 +10,13 @@ import { LIMITS } from './limits.ts'
 import { copyBytes, fillHeader, type MessageHeader } from './message.ts'
 import { applyNames } from './option-names.ts'
 import { learnOptions } from './options.ts'
-import type { LayoutField, Wanted } from './plan.ts'
+import type { LayoutField, Plan, Wanted } from './plan.ts'
 import { findRecords, isZero, runPlan } from './records.ts'
-import { applySampling, fillSampling } from './sampling.ts'
+import { applySampling, fillSampling, type SampledShapes } from './sampling.ts'
 import { takeSections } from './sections.ts'
 import { countLate, settle } from './sequence.ts'
-import { isSame, layoutOf, parseTemplates, readyTemplate, type Template } from './templates.ts'
-import { rememberUnsampled, resample, type RowRange } from './unsampled.ts'
+import { isSame, layoutOf, parseTemplates, readyTemplate, type Ready, type Template } from './templates.ts'
+import { rememberUnsampled, resample, samplerColumns, type RowRange } from './unsampled.ts'
 import { holdSet, newWaiting, releaseSets } from './waiting.ts'
 
 /** Where a message's sets are decoded to and from what state. */
@@ -107,13 +107,16 @@ export function finishSets(context: SetContext): void {
   waiting.incomplete = false
 }
 
-/** The template of a data set, unless it was not heard of for too long: its id may mean another now. */
+/**
+ * The template of a data set, unless it was not heard of for too long: its id may mean another now. In a session
+ * it holds to the end (RFC 7011 §8).
+ */
 function knownTemplate(
   { exporters, exporter, domain, header }: SetContext, id: number,
 ): Template | undefined {
   const template = domain.templates.get(id)
   if (!template) return undefined
-  if (header.received - template.seen > LIMITS.templateLifetime) {
+  if (!header.session && header.received - template.seen > LIMITS.templateLifetime) {
     exporter.counters.expiredTemplates++
     removeTemplate(exporters, exporter, domain, id)
     return undefined
@@ -175,7 +178,7 @@ function decodeRecords(
 function finishRows(context: SetContext, template: Template, row: number, count: number): void {
   const { batch, domain, header, exporter: { rates } } = context
   const ready = template.ready!
-  const { header: fields, plain, plan, names } = ready
+  const { header: fields, plan, names } = ready
   if (fields !== context.headerFields) { // the records have some of them
     fillUnfilled(context, row)
     fillHeader(header, fields, batch, row, count)
@@ -186,14 +189,39 @@ function finishRows(context: SetContext, template: Template, row: number, count:
   if (rates.override > 0) {
     const sampler = { rate: rates.override, algorithm: 0 }
     fillSampling(sampler, SAMPLING_SOURCE.config, 0, ready, batch, row, end)
-  } else if (inRecord) {
-    if (plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, row, end)
-    batch.shape.fill(batch.intern(plain), row, end)
-  } else if (!applySampling(domain.sampling, plan.hasSampler, rates.assumed, ready, batch, row, count)) {
-    context.unsampled.push({ row, end, hasSampler: plan.hasSampler })
-  }
+  } else if (inRecord) finishSampled(context, ready, row, end)
+  else finishUnsampled(context, plan, ready, row, end)
   if (names.length > 0 && domain.names) applyNames(domain.names, names, batch, row, count)
   batch.length = end
+}
+
+/** Finish the sampling of rows whose records carry a rate; 0 is none. */
+function finishSampled(context: SetContext, ready: Ready, row: number, end: number): void {
+  const { batch } = context
+  const { plain, plan, bare } = ready
+  const rates = batch.samplingRate
+  const index = batch.intern(plain)
+  while (row < end) { // runs of rows with a rate, and without
+    const isTold = rates[row] > 0
+    const first = row++
+    while (row < end && rates[row] > 0 === isTold) row++
+    if (!isTold) finishUnsampled(context, plan, { ...ready, plain: bare }, first, row)
+    else {
+      if (plain.mask[ID.samplingSource] === 1) batch.samplingSource.fill(SAMPLING_SOURCE.record, first, row)
+      batch.shape.fill(index, first, row)
+    }
+  }
+}
+
+/** Finish the sampling of rows whose records carry none. */
+function finishUnsampled(
+  context: SetContext, plan: Plan, shapes: SampledShapes, row: number, end: number,
+): void {
+  const { batch, domain, exporter: { rates } } = context
+  const { hasSampler, hasInterface } = plan
+  const columns = samplerColumns(batch, plan)
+  if (applySampling(domain.sampling, columns, rates.assumed, shapes, batch, row, end)) return
+  context.unsampled.push({ row, end, hasSampler, hasInterface })
 }
 
 function fillUnfilled(context: SetContext, end: number): void {
@@ -211,7 +239,7 @@ function decodeOptions(
   while (at < end) {
     const next = measure(layout, bytes, at, end)
     if (next <= at) break // padding
-    if (learnOptions(exporters, domain, layout, bytes, starts, lengths)) context.resample = true
+    if (learnOptions(exporters, domain, layout, template.scopeCount, bytes, starts, lengths)) context.resample = true
     count++
     at = next
   }

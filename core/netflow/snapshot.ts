@@ -1,6 +1,7 @@
 import { deserialize, serialize } from 'node:v8'
 import { FlowkitError } from '../flow/errors.ts'
 import { newExporters, type Exporter, type Exporters } from './exporters.ts'
+import { countSamplers } from './sampling.ts'
 import { NO_RULES, ratesOf, type SamplingRules } from './sampling-rules.ts'
 import { dropPlans } from './templates.ts'
 
@@ -44,7 +45,7 @@ export function restoreExporters(bytes: Uint8Array, rules: SamplingRules = NO_RU
     all.templateBytes += saved.templateBytes
     all.domains += domains.size
     for (const { sampling, names, waiting } of domains.values()) {
-      all.samplers += sampling?.byId.size ?? 0
+      all.samplers += sampling ? countSamplers(sampling) : 0
       all.names += names?.count ?? 0
       all.waitingBytes += waiting?.bytes ?? 0
     }

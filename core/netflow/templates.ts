@@ -1,6 +1,6 @@
 import { FlowkitError } from '../flow/errors.ts'
 import { ID } from '../flow/fields.ts'
-import { VARIABLE_LENGTH } from '../flow/shape.ts'
+import { VARIABLE_LENGTH, withoutField, type Shape } from '../flow/shape.ts'
 import { LIMITS } from './limits.ts'
 import { rowShape, type MessageHeader } from './message.ts'
 import type { NameStep } from './name-steps.ts'
@@ -31,6 +31,8 @@ export interface Ready extends SampledShapes {
   readonly plan: Plan
   /** Fields that the message header fills: the version's, one array for all, or those that records lack. */
   readonly header: readonly number[]
+  /** Shape of rows whose record has a sampling rate that is 0. */
+  readonly bare: Shape
   /** Names that options may give to its rows. */
   readonly names: readonly NameStep[]
   /** Whether the plan counts on the exporter's uptime. */
@@ -184,6 +186,7 @@ function makeReady(
     plain: rowShape(plan.shape, header, inRecord ? sampling : []),
     sampled: rowShape(plan.shape, header, sampling),
     sampledHow: rowShape(plan.shape, header, samplingFields(wanted, true)),
+    bare: withoutField(rowShape(plan.shape, header, []), ID.samplingRate),
     names: nameSteps(plan, wanted),
   }
 }

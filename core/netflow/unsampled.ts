@@ -1,15 +1,16 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import { SAMPLING_SOURCE } from '../flow/names.ts'
 import { withField } from '../flow/shape.ts'
-import { samplerOf, samplingFields, type Sampling } from './sampling.ts'
+import { samplerOf, samplingFields, type SamplerColumns, type Sampling } from './sampling.ts'
 import type { Wanted } from './plan.ts'
 
 /** Rows of one template that came before it was known how they were sampled. */
 export interface RowRange {
   readonly row: number
   readonly end: number
-  /** Whether they tell their sampler. */
+  /** Whether they tell their sampler, and their input interface. */
   readonly hasSampler: boolean
+  readonly hasInterface: boolean
 }
 
 /** Such rows of a domain, as long as they are in their batch. */
@@ -42,10 +43,10 @@ export function resample(unsampled: Unsampled, sampling: Sampling, wanted: Wante
     return
   }
   const [plain, how] = [samplingFields(wanted, false), samplingFields(wanted, true)]
-  for (const { row: first, end, hasSampler } of ranges) {
-    for (let row = first; row < end; row++) {
-      const id = hasSampler ? batch.samplerId[row * 2] + batch.samplerId[row * 2 + 1] * 2 ** 32 : undefined
-      const sampler = samplerOf(sampling, id)
+  for (const range of ranges) {
+    const columns = samplerColumns(batch, range)
+    for (let { row } = range; row < range.end; row++) {
+      const sampler = samplerOf(sampling, columns, row)
       if (!sampler) continue
       let shape = batch.shapes[batch.shape[row]]
       for (const field of sampler.algorithm > 0 ? how : plain) shape = withField(shape, field)
@@ -55,6 +56,16 @@ export function resample(unsampled: Unsampled, sampling: Sampling, wanted: Wante
       if (sampler.algorithm > 0) batch.samplingAlgorithm[row] = sampler.algorithm
     }
   }
-  // the rows that name their sampler may wait for another one
-  unsampled.ranges = sampling.whole ? [] : ranges.filter((range) => range.hasSampler)
+  // rows that name their sampler may wait for another one
+  if (sampling.whole) unsampled.ranges = ranges.filter((range) => range.hasSampler)
+}
+
+/** The columns by which rows tell where they were sampled. */
+export function samplerColumns(
+  batch: FlowBatch, { hasSampler, hasInterface }: Pick<RowRange, 'hasSampler' | 'hasInterface'>,
+): SamplerColumns {
+  return {
+    samplers: hasSampler ? batch.samplerId : undefined,
+    interfaces: hasInterface ? batch.inIf : undefined,
+  }
 }

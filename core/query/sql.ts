@@ -1,9 +1,12 @@
+import { counterFiles, surveyCounters } from '../archive/counter-files.ts'
+import { NO_COUNTERS } from '../archive/counter-sql.ts'
+import { isArchive } from '../archive/places.ts'
 import { archiveFiles } from '../archive/reader.ts'
 import { EXTRA_COLUMN } from '../duck/columns.ts'
 import { duckError, identifier, openDuck, quote, type Duck, type DuckSettings } from '../duck/duck.ts'
 import { MACROS } from '../duck/macros.ts'
 import { spoolFlows } from '../duck/spool.ts'
-import { faultOf, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
+import { faultOf, filesSql, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
 import { decodeChunk, isDecodable, type SqlValue } from '../duck/values.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS } from '../flow/fields.ts'
@@ -33,7 +36,8 @@ export interface SqlResult {
  *
  * The view has the columns of all files and the core fields; addresses are `src_addr` as text and
  * `src_addr_hi`, `src_addr_lo` as numbers, MAC addresses are text. The macros `addr`, `cidr` and `mac` are
- * there. The query can read these files and nothing else, and write nothing.
+ * there; over an archive also the view `counters`, the counter samples of sFlow. The query can read these
+ * files and nothing else, and write nothing.
  *
  * @throws FlowkitError ERR_SYNTAX if it is not one SELECT that DuckDB takes
  */
@@ -46,7 +50,8 @@ export async function runSql(
     await duck.run(MACROS)
     const survey = await surveyFiles(duck, files, {}, (bad) => options.onFault(faultOf(bad)))
     await duck.run(viewSql(survey))
-    await lock(duck, survey)
+    const counters = await viewCounters(duck, paths, options.onFault)
+    await lock(duck, [...survey.sources.flatMap((source) => source.paths), ...counters])
     return await start(duck, query, options.signal)
   } catch (error) {
     await duck.close()
@@ -80,9 +85,22 @@ function viewSql(survey: Survey): string {
   return `CREATE VIEW flows AS SELECT ${columns.join(', ')} FROM (${relation})`
 }
 
+/** Make the view `counters`, where there is an archive. @returns its files */
+async function viewCounters(
+  duck: Duck, paths: string | readonly string[], onFault: (fault: Fault) => void,
+): Promise<string[]> {
+  let found: string[] | undefined
+  for (const path of typeof paths === 'string' ? [paths] : paths) {
+    if (await isArchive(path)) found = [...found ?? [], ...await counterFiles(path)]
+  }
+  if (!found) return []
+  const files = [...(await surveyCounters(duck, found, onFault)).keys()]
+  await duck.run(`CREATE VIEW counters AS ${files.length > 0 ? `FROM ${filesSql(files)}` : NO_COUNTERS}`)
+  return files
+}
+
 /** Leave the query nothing but the files. DuckDB checks each access, whatever function asks for it. */
-async function lock(duck: Duck, { sources }: Survey): Promise<void> {
-  const paths = sources.flatMap((source) => source.paths)
+async function lock(duck: Duck, paths: readonly string[]): Promise<void> {
   await duck.run(`SET allowed_paths = [${paths.map(quote).join(', ')}]`)
   await duck.run('SET enable_external_access = false')
   await duck.run('SET lock_configuration = true')

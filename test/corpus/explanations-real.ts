@@ -1,5 +1,5 @@
 /** Reasons for differences from the goldens of public collections. */
-import { has, isCounter, isMissing, isScaled, isTime, version, type Explanation } from './explain.ts'
+import { element, has, isCounter, isMissing, isScaled, isTime, version, type Explanation } from './explain.ts'
 
 /** Reasons; the first that applies counts. */
 export const REAL_EXPLANATIONS: readonly Explanation[] = [
@@ -71,6 +71,12 @@ export const REAL_EXPLANATIONS: readonly Explanation[] = [
     reason: 'The test configures a sampling rate of 1000 for the exporter.',
     applies: (reading) => isCounter(reading) && reading.golden.endsWith('reload/output-flow-01.json')
       && Number(reading.theirs) === Number(reading.ours) * 1000,
+  },
+  {
+    id: 'no-rate', peers: ['beats', 'logstash', 'telegraf'],
+    reason: 'A samplingInterval of 0 is no rate: it is absent in flowkit.',
+    applies: (reading) => reading.theirs === '0' && reading.ours === undefined
+      && element(reading, 34) === '0' && /^sampling_?interval$/i.test(reading.field),
   },
   {
     id: 'pmacct-bgp-masks', peers: ['pmacct'],

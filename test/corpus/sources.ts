@@ -119,7 +119,9 @@ function filledFields(record: WireRecord, used: Set<WireElement>): Map<string, F
       }
     }
   }
-  if (fields.get('sampling_rate')?.element) fields.set('sampling_source', { text: '2' })
+  const rate = fields.get('sampling_rate')
+  if (rate?.text === '0') fields.delete('sampling_rate') // none
+  else if (rate?.element) fields.set('sampling_source', { text: '2' })
   addLabels(record, fields)
   addDuration(record, fields, used)
   const address = fields.get('src_addr') ?? fields.get('dst_addr')

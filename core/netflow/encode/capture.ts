@@ -32,7 +32,9 @@ export function collectorPort(message: Uint8Array): number {
  *
  * @throws RangeError if `maxSize` is too small for the version
  */
-export function captureEncoder(options: Omit<ExportOptions, 'byExporter'>, format: CaptureFormat): CaptureEncoder {
+export function captureEncoder(
+  options: Omit<ExportOptions, 'byExporter'>, format: CaptureFormat,
+): CaptureEncoder {
   const streams = exportStreams({ ...options, byExporter: true })
   const aggregates = options.version !== 'sflow' && options.version.version === 8
   const writer = captureWriter(format)
@@ -46,7 +48,9 @@ export function captureEncoder(options: Omit<ExportOptions, 'byExporter'>, forma
 
   function take(): Uint8Array {
     made.sort((a, b) => a.time - b.time)
-    for (const { datagram, source, time } of made) writer.write(datagram, source, collectorPort(datagram), time)
+    for (const { datagram, source, time } of made) {
+      writer.write(datagram, source, collectorPort(datagram), time)
+    }
     made = []
     return writer.take()
   }

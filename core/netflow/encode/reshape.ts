@@ -1,15 +1,13 @@
 import type { FlowBatch } from '../../flow/batch.ts'
 import { ID } from '../../flow/fields.ts'
 import { SAMPLING_SOURCE } from '../../flow/names.ts'
-import { makeShape, type Shape } from '../../flow/shape.ts'
+import { addFields, withoutField, type Shape } from '../../flow/shape.ts'
 
 const SAMPLING = [ID.samplingRate, ID.samplingSource]
 
 /** Make all rows of `batch` rows without a field. */
 export function dropField(batch: FlowBatch, id: number): void {
-  reshape(batch, ({ fields, mask, timeDigits, extras }) => {
-    return mask[id] === 1 ? makeShape(fields.filter((field) => field !== id), timeDigits, extras) : undefined
-  })
+  reshape(batch, (shape) => shape.mask[id] === 1 ? withoutField(shape, id) : undefined)
 }
 
 /** Say of all rows of `batch` that tell no sampling rate that one packet in `rate` was observed. */
@@ -21,9 +19,7 @@ export function setSampling(batch: FlowBatch, rate: number): void {
     samplingRate[row] = rate
     samplingSource[row] = SAMPLING_SOURCE.config
   }
-  reshape(batch, ({ fields, mask, timeDigits, extras }) => {
-    return mask[ID.samplingRate] === 1 ? undefined : makeShape([...fields, ...SAMPLING], timeDigits, extras)
-  })
+  reshape(batch, (shape) => shape.mask[ID.samplingRate] === 1 ? undefined : addFields(shape, SAMPLING))
 }
 
 /** Give rows another shape, where `change` has one for theirs. */

@@ -131,7 +131,7 @@ function valueAt(
 
 /** The shortest decimal that a float stands for: 0.01, where the double of its value is 0.009999999776. */
 function shortFloat(value: number): number {
-  for (let digits = 6; digits < 9; digits++) {
+  for (let digits = 6; digits <= 9; digits++) {
     const short = Number(value.toPrecision(digits))
     if (Math.fround(short) === value) return short
   }

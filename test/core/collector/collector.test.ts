@@ -5,6 +5,9 @@ import { startCollector, type Collector, type CollectorOptions } from '../../../
 import { ledgerOf } from '../../../core/collector/ledger.ts'
 import { FlowBatch } from '../../../core/flow/batch.ts'
 import type { FlowkitError } from '../../../core/flow/errors.ts'
+import type { CounterSample } from '../../../core/netflow/sflow/counters.ts'
+import { u32 } from '../netflow/messages.ts'
+import { sflow, tlv } from '../netflow/sflow/datagrams.ts'
 
 /** A NetFlow v5 datagram of `count` records from sequence number `sequence` on, record i of i + 1 bytes. */
 function v5(count: number, sequence: number): Uint8Array {
@@ -73,11 +76,14 @@ test('flows go from the socket to the writer, and the ledger tells of their expo
   await collector.stop()
   assert.deepEqual(collector.counters, {
     datagrams: 2, refused: 0, records: 5, filtered: 0, written: 5, lost: 0,
+    counterSamples: 0, writtenCounters: 0, lostCounters: 0,
   })
-  assert.deepEqual(ledgerOf(collector.decoder.exporters), [{
-    exporter: '127.0.0.1', datagrams: 2, bytes: 24 * 2 + 48 * 5, records: 5, options_records: 0, templates: 0,
-    faulty: 0, held_sets: 0, late_sets: 0, abandoned_sets: 0, missing_flows: 5, missing_messages: 0,
-    missing_records: 0, reordered: 0, restarts: 0,
+  const [{ clock_skew_ms: skew, ...row }, ...others] = ledgerOf(collector.decoder.exporters)
+  assert.ok(Math.abs(skew! - (Date.now() - 1_790_000_000_000)) < 600_000)
+  assert.deepEqual([row, ...others], [{
+    exporter: '127.0.0.1', datagrams: 2, bytes: 24 * 2 + 48 * 5, records: 5, options_records: 0,
+    counter_samples: 0, templates: 0, faulty: 0, held_sets: 0, late_sets: 0, abandoned_sets: 0, missing_flows: 5,
+    missing_messages: 0, missing_records: 0, reordered: 0, restarts: 0, template_conflicts: 0, expired_templates: 0,
   }])
 })
 
@@ -116,6 +122,7 @@ test('a filter drops rows and they are counted', async () => {
   assert.deepEqual([...written.bytes.subarray(0, written.length)], [1, 3, 5])
   assert.deepEqual(collector.counters, {
     datagrams: 1, refused: 0, records: 5, filtered: 2, written: 3, lost: 0,
+    counterSamples: 0, writtenCounters: 0, lostCounters: 0,
   })
 })
 
@@ -137,6 +144,7 @@ test('a writer that fails loses its flows, which are counted, and collecting goe
   assert.deepEqual(failures.map(String), ['Error: disk full'])
   assert.deepEqual(collector.counters, {
     datagrams: 2, refused: 0, records: 7, filtered: 0, written: 3, lost: 4,
+    counterSamples: 0, writtenCounters: 0, lostCounters: 0,
   })
 })
 
@@ -161,4 +169,57 @@ test('all sockets are closed again when one of them cannot be opened', async () 
   const taken = collector.listeners[0].endpoint
   await assert.rejects(start({ listen: [{ address: '127.0.0.1', port: 0 }, taken] }), { code: 'EADDRINUSE' })
   await collector.stop()
+})
+
+/** A counter sample of a VLAN, number `sequence`. */
+function vlanSample(sequence: number): Uint8Array {
+  return tlv(2, u32(sequence, 1 << 24 | 20, 1), tlv(5, u32(20, 0, 7, 1, 2, 3, 4)))
+}
+
+test('counter samples go to who takes them, in their order, and the ledger counts them', async () => {
+  const taken: CounterSample[] = []
+  const { collector, written, faults, send } = await start({
+    writeCounters: async (samples) => { taken.push(...samples) },
+  })
+  await send(sflow(vlanSample(1), vlanSample(2)))
+  await send(v5(1, 0))
+  await send(sflow(vlanSample(3)).subarray(0, 60))
+  await collector.stop()
+  assert.deepEqual(taken.map(({ sequence }) => sequence), [1, 2])
+  const [{ exporterAddr, sourceType, values }] = taken
+  assert.deepEqual([exporterAddr, sourceType, values['vlan_octets']], ['127.0.0.1', 1, 7])
+  assert.equal(written.length, 1)
+  assert.equal(faults.length, 1)
+  const { counterSamples, writtenCounters, lostCounters } = collector.counters
+  assert.deepEqual([counterSamples, writtenCounters, lostCounters], [2, 2, 0])
+  assert.equal(ledgerOf(collector.decoder.exporters)[0].counter_samples, 2)
+})
+
+test('counter samples are handed on before they are many, and counted where nobody takes them', async () => {
+  const sizes: number[] = []
+  const { collector, send } = await start({
+    writeCounters: async (samples) => { sizes.push(samples.length) },
+  })
+  const many = sflow(...Array.from({ length: 700 }, (_, i) => tlv(2, u32(i, 1, 0))))
+  await send(many)
+  await send(many)
+  await collector.stop()
+  assert.equal(sizes.reduce((sum, size) => sum + size), 1400)
+  assert.ok(Math.max(...sizes) < 1024 + 700)
+  const other = await start()
+  await other.send(sflow(vlanSample(1)))
+  await other.collector.stop()
+  assert.equal(ledgerOf(other.collector.decoder.exporters)[0].counter_samples, 1)
+})
+
+test('counter samples that cannot be written are counted, and flows go on', async () => {
+  const { collector, written, failures, send } = await start({
+    writeCounters: () => Promise.reject(new Error('disk full')),
+  })
+  await send(sflow(vlanSample(1)))
+  await send(v5(2, 0))
+  await collector.stop()
+  assert.equal(written.length, 2)
+  assert.deepEqual(failures.map(String), ['Error: disk full'])
+  assert.equal(collector.counters.lostCounters, 1)
 })

@@ -103,6 +103,48 @@ test('a rate may be a probability (311), of 4 or 8 bytes', () => {
   }
 })
 
+test('a flow that names its sampler before that is known gets the domain’s rate, then its own', () => {
+  const { batch, send } = collector()
+  const layout = set(2, template(257, [1, 4], [48, 1]))
+  send(ipfix({}, set(3, options10(301, [[149, 4]], [[34, 4]])), set(301, u32(0, 10))))
+  send(ipfix({}, layout, set(257, u32(1), u8(3))))
+  assert.deepEqual(pick(rows(batch), 'sampling_rate'), [{ sampling_rate: 10 }])
+  send(ipfix({}, set(3, options10(300, [[302, 1]], [[34, 4]])), set(300, u8(3), u32(30))))
+  assert.deepEqual(pick(rows(batch), 'sampling_rate'), [{ sampling_rate: 30 }])
+})
+
+test('a rate whose scope is an interface is that of the flows that came in there', () => {
+  const flows = template(256, [1, 4], [10, 4])
+  const data = set(256, u32(1, 1, 2, 2, 3, 3))
+  const told = [{ sampling_rate: 10 }, { sampling_rate: 20 }, {}]
+  const it = collector()
+  it.send(v9({}, set(1, options9(300, [[2, 4]], [[34, 4]])), set(300, u32(1, 10, 2, 20))))
+  assert.deepEqual(pick(it.send(v9({}, set(0, flows), data)), 'sampling_rate'), told)
+  const { send, batch } = collector()
+  send(ipfix({}, set(2, flows), data))
+  send(ipfix({}, set(3, options10(300, [[10, 4]], [[34, 4]])), set(300, u32(1, 10, 2, 20))))
+  assert.deepEqual(pick(rows(batch), 'sampling_rate'), told)
+  send(ipfix({}, set(3, options10(301, [[149, 4]], [[34, 4]])), set(301, u32(0, 500))))
+  assert.deepEqual(pick(rows(batch), 'sampling_rate'), [...told.slice(0, 2), { sampling_rate: 500 }])
+})
+
+test('the interface 0 stands for all', () => {
+  const { send } = collector()
+  send(v9({}, set(1, options9(300, [[2, 4]], [[34, 4]])), set(300, u32(0, 10))))
+  assert.deepEqual(pick(send(v9({}, BYTES, set(256, u32(1)))), 'sampling_rate'), [{ sampling_rate: 10 }])
+})
+
+test('a rate of 0 in a record is none: options tell it, or it stays absent', () => {
+  const { send } = collector()
+  const layout = set(0, template(257, [34, 4]))
+  const data = set(257, u32(0, 8, 0))
+  assert.deepEqual(sampling(send(v9({}, layout, data))), [{}, { sampling_rate: 8, sampling_source: RECORD }, {}])
+  send(v9({}, RATE, rate(9, 0)))
+  const options = { sampling_rate: 9, sampling_source: OPTIONS }
+  assert.deepEqual(sampling(send(v9({}, data))),
+    [options, { sampling_rate: 8, sampling_source: RECORD }, options])
+})
+
 // Configured rates
 
 const RULES: SamplingRules = {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { formatIpv4, formatIpv6 } from '../../../../core/flow/address.ts'
+import type { FlowBatch } from '../../../../core/flow/batch.ts'
+import { ID } from '../../../../core/flow/fields.ts'
 import { SAMPLING_SOURCE } from '../../../../core/flow/names.ts'
 import { lossByField, newLoss } from '../../../../core/netflow/encode/encoder.ts'
 import { captureEncoder, collectorPort } from '../../../../core/netflow/encode/capture.ts'
@@ -8,7 +10,6 @@ import {
   DEFAULT_EXPORT, exportStreams, type EmitFrom, type ExportOptions,
 } from '../../../../core/netflow/encode/export-streams.ts'
 import { dropField, setSampling } from '../../../../core/netflow/encode/reshape.ts'
-import { ID } from '../../../../core/flow/fields.ts'
 import { DatagramReader } from '../../../../core/pcap/datagrams.ts'
 import { EXPORTED, RECEIVED, rows, type Row } from '../messages.ts'
 import { batchOf } from './rows.ts'
@@ -19,7 +20,7 @@ const FLOW: Row = {
 }
 
 /** Flows that differ from FLOW. */
-function flows(...changes: readonly Row[]): ReturnType<typeof batchOf> {
+function flows(...changes: readonly Row[]): FlowBatch {
   return batchOf(...changes.map((change) => ({ fields: { ...FLOW, ...change } })))
 }
 
@@ -30,7 +31,7 @@ interface Sent {
 }
 
 /** The datagrams that batches become. */
-function exported(options: Partial<ExportOptions>, ...batches: readonly ReturnType<typeof batchOf>[]): Sent[] {
+function exported(options: Partial<ExportOptions>, ...batches: readonly FlowBatch[]): Sent[] {
   const streams = exportStreams({ ...DEFAULT_EXPORT, byExporter: true, ...options })
   const sent: Sent[] = []
   const emit: EmitFrom = (datagram, { family, v4, v6 }, time) => {
@@ -63,10 +64,10 @@ test('one exporter sends all flows where they are not told apart, but engines co
     { exporter_addr: '192.0.2.9', engine_type: 1, engine_id: 2 },
   )
   const all = { ...V5, byExporter: false }
-  assert.deepEqual(
-    exported(all, batch(), batch()).map(({ view }) => [view.getUint16(20), view.getUint16(2), view.getUint32(16)]),
-    [[0x102, 2, 0], [0, 1, 0], [0x102, 2, 2], [0, 1, 1]],
-  )
+  const headers = exported(all, batch(), batch()).map(({ view }) => {
+    return [view.getUint16(20), view.getUint16(2), view.getUint32(16)]
+  })
+  assert.deepEqual(headers, [[0x102, 2, 0], [0, 1, 0], [0x102, 2, 2], [0, 1, 1]])
   const ipfix = exported({ byExporter: false }, batch())
   assert.equal(ipfix.length, 1)
 })
@@ -82,7 +83,7 @@ test('the exporter counts as lost only where neither source nor record tells it'
 })
 
 test('datagrams have the time of their header: of v5 in ms, of v9 and IPFIX in seconds', () => {
-  const time = (version: ExportOptions['version']) => exported({ version }, flows({})).map((sent) => sent.time)
+  const time = (version: ExportOptions['version']) => exported({ version }, flows({})).map(({ time }) => time)
   assert.deepEqual(time({ version: 5 }), [RECEIVED])
   assert.deepEqual(time({ version: 9 }), [EXPORTED * 1e6 + 1e6])
   assert.deepEqual(time({ version: 10 }), [EXPORTED * 1e6 + 1e6])
@@ -90,7 +91,8 @@ test('datagrams have the time of their header: of v5 in ms, of v9 and IPFIX in s
 
 test('sFlow, which receivers date by receipt, is sent second by second', () => {
   const batch = flows(
-    {}, { received: RECEIVED + 1 }, { received: RECEIVED + 1e6 }, { received: RECEIVED + 1e6, exporter_addr: '192.0.2.7' },
+    {}, { received: RECEIVED + 1 }, { received: RECEIVED + 1e6 },
+    { received: RECEIVED + 1e6, exporter_addr: '192.0.2.7' },
   )
   const sent = exported({ version: 'sflow' }, batch)
   assert.deepEqual(sent.map(({ source, time, view }) => [source, time, view.getUint32(24)]), [

@@ -44,9 +44,12 @@ const ARBITRARIES: Readonly<Record<Field['type'], fc.Arbitrary<string | number>>
   octets: fc.uint8Array({ maxLength: 40 }).map((octets) => Buffer.from(octets).toString('hex')),
 }
 
+/** 0 is no rate. */
+const RATE = edges(0xffffffff).filter((rate) => rate > 0)
+
 const FIELD_ARBITRARIES = Object.fromEntries(
   FIELDS.filter(({ name }) => !LEFT_TO_OTHERS.has(name) && !/^mpls_label/.test(name))
-    .map(({ name, type }) => [name, ARBITRARIES[type]]),
+    .map(({ name, type }) => [name, name === 'sampling_rate' ? RATE : ARBITRARIES[type]]),
 )
 /** A stack of labels from the top, with the four bits below each of them. */
 const STACK: fc.Arbitrary<Row> = fc.array(fc.tuple(edges(0xfffff), edges(15)), { maxLength: 10 }).map((labels) => ({

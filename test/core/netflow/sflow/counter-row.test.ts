@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { COUNTER_COLUMNS, CORE_COUNTERS, counterRow, findCounter, hasColumn } from '../../../../core/netflow/sflow/counter-row.ts'
+import {
+  COUNTER_COLUMNS, CORE_COUNTERS, counterRow, findCounter, hasColumn,
+} from '../../../../core/netflow/sflow/counter-row.ts'
 import { join, mac, RECEIVED, u32, u64 } from '../messages.ts'
 import { receiver, sflow, tlv } from './datagrams.ts'
 
@@ -19,7 +21,8 @@ test('a row has the source and the counters of a sample, and not what is unknown
 
 test('columns have types, and no two the same name', () => {
   const types = (...names: string[]) => names.map((name) => findCounter(name)?.type)
-  assert.deepEqual(types('received', 'agent_addr', 'sequence', 'if_in_octets', 'sfp_temperature_millicelsius'),
+  const signed = 'sfp_temperature_millicelsius'
+  assert.deepEqual(types('received', 'agent_addr', 'sequence', 'if_in_octets', signed),
     ['time', 'address', 'int', 'int', 'int'])
   assert.deepEqual(types('load_one', 'cpu_5s_percent', 'hostname', 'uuid', 'lag_actor_system_id', 'nonsense'),
     ['float', 'float', 'text', 'text', 'text', undefined])
@@ -34,6 +37,8 @@ test('numbered counters are known, and have no column', () => {
   receive(sflow(tlv(2, u32(31, 4, 2), tlv(10, u32(3, 4, 3300, 0, 1), lane), tlv(2001, adapters))))
   const numbered = Object.keys(counters[0].values).filter((name) => !hasColumn(name))
   assert.equal(numbered.length, 10 + 3)
-  for (const name of numbered) assert.equal(findCounter(name)?.type, name.includes('mac') ? 'text' : 'int', name)
+  for (const name of numbered) {
+    assert.equal(findCounter(name)?.type, name.includes('mac') ? 'text' : 'int', name)
+  }
   assert.equal(findCounter('sfp_lane_0_colour'), undefined)
 })

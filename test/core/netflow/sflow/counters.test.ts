@@ -147,8 +147,10 @@ test('no two records have a value of the same name', () => {
 
 test('a float is the shortest decimal that stands for it', () => {
   // 0.01, 16777216, 3.4028235e38, and infinity, which is no load
-  const loads = valuesOf(2003, hex('3c23d70a 4b800000 7f7fffff'), u32(...new Array<number>(17).fill(0)))
-  assert.deepEqual([loads['load_one'], loads['load_five'], loads['load_fifteen']], [0.01, 16_777_216, 3.4028235e38])
-  const endless = valuesOf(2003, hex('7f800000 7fc00000 00000000'), u32(...new Array<number>(17).fill(0)))
-  assert.deepEqual([endless['load_one'], endless['load_five'], endless['load_fifteen']], [undefined, undefined, 0])
+  const loadsOf = (text: string) => {
+    const values = valuesOf(2003, hex(text), u32(...new Array<number>(17).fill(0)))
+    return [values['load_one'], values['load_five'], values['load_fifteen']]
+  }
+  assert.deepEqual(loadsOf('3c23d70a 4b800000 7f7fffff'), [0.01, 16_777_216, 3.4028235e38])
+  assert.deepEqual(loadsOf('7f800000 7fc00000 00000000'), [undefined, undefined, 0])
 })

@@ -3,11 +3,32 @@ import { FlowBatch } from '../../../../core/flow/batch.ts'
 import type { Wanted } from '../../../../core/netflow/plan.ts'
 import type { CounterSample } from '../../../../core/netflow/sflow/counters.ts'
 import { decodeSflow, newSflow, type SflowContext } from '../../../../core/netflow/sflow/sflow.ts'
-import { datagram, ip4, ip6, join, rows, u32, type Row } from '../messages.ts'
+import { datagram, EXPORTED, ip4, ip6, join, rows, u32, type Row } from '../messages.ts'
 
 /** A version 5 datagram of agent 198.51.100.1, sub-agent 3, number 77, up for 5 s. */
 export function sflow(...samples: readonly Uint8Array[]): Uint8Array {
   return join(u32(5, 1), ip4('198.51.100.1'), u32(3, 77, 5000, samples.length), ...samples)
+}
+
+/** A capture of datagrams that came from 127.0.0.1 to port 6343, at 2026-11-20 09:00:00 UTC. */
+export function capture(...datagrams: readonly Uint8Array[]): Uint8Array {
+  const header = Buffer.alloc(24)
+  header.writeUInt32LE(0xa1b2c3d4, 0)
+  header.writeUInt16LE(2, 4)
+  header.writeUInt16LE(4, 6)
+  header.writeUInt32LE(65_535, 16)
+  header.writeUInt32LE(101, 20) // LINKTYPE_RAW
+  const loopback = [127, 0, 0, 1]
+  return Buffer.concat([header, ...datagrams.flatMap((bytes) => {
+    const length = 28 + bytes.length
+    const packet = Buffer.alloc(16 + 28)
+    packet.writeUInt32LE(EXPORTED, 0)
+    packet.writeUInt32LE(length, 8)
+    packet.writeUInt32LE(length, 12)
+    packet.set([0x45, 0, length >> 8, length & 255, 0, 0, 0, 0, 64, 17, 0, 0, ...loopback, ...loopback], 16)
+    packet.set([0xc3, 0x50, 0x18, 0xc7, length - 20 >> 8, length - 20 & 255, 0, 0], 36)
+    return [packet, bytes]
+  })])
 }
 
 /** A sample or a record: its format, its length, what is in it, and zeros up to four bytes. */
