@@ -1,0 +1,230 @@
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { newSegment } from '../archive/names.ts'
+import { FlowkitError } from '../flow/errors.ts'
+import { SEGMENT_HEADER } from './datagram-block.ts'
+import {
+  SEGMENT_EXTENSION, STATE_EXTENSION, UNFINISHED_EXTENSION, listSegments, segmentName, syncFolder,
+} from './spool-files.ts'
+import { lockFolder } from './spool-lock.ts'
+import { readState, writeState, type SpoolState } from './spool-state.ts'
+
+/**
+ * Datagrams on disk until the archive has them: segments, one of which is written to.
+ *
+ * A segment is named by its id, which its files in the archive have too. An id that the spool does not have
+ * is a RangeError.
+ */
+export interface Spool {
+  /** The id of the segment that is written to. Its file is made when something is. */
+  readonly segment: string
+  /** Bytes of all segments. */
+  readonly size: number
+  /**
+   * Write whole blocks, all or none: `bytes[start..end)`, as `putDatagram` made them.
+   *
+   * @returns their offset in the segment, for `read`
+   * @throws FlowkitError ERR_LIMIT when the segments would become too large; the system error when it cannot
+   *   be written: in either case the segment is as before, and writing may be tried again
+   */
+  append(bytes: Uint8Array, start: number, end: number): number
+  /** Begin a new segment. @returns the id of the one that ends */
+  cut(): string
+  /**
+   * Read again what was written.
+   *
+   * @throws FlowkitError ERR_TRUNCATED when there is less; the system error when it cannot be read
+   */
+  read(id: string, offset: number, length: number): Promise<Uint8Array>
+  /** Make durable all that was written before the call. @throws the system error */
+  sync(): Promise<void>
+  /** Keep the decoders' state at the begin of a segment; see spool-state.ts. */
+  writeState(id: string, state: Uint8Array): Promise<void>
+  readState(id: string): Promise<SpoolState>
+  /** Remove a segment that is not written to, and its state. @throws the system error */
+  remove(id: string): Promise<void>
+  /**
+   * Make everything durable, and let others have the folder. May be called again.
+   *
+   * @throws the system error of the former, the latter being done
+   */
+  close(): Promise<void>
+}
+
+interface Entry {
+  readonly sequence: number
+  size: number
+}
+
+/**
+ * Open the spool in a folder, which is made if there is none, and begin a segment behind those in it.
+ *
+ * @param limit bytes that all segments may have together
+ * @throws FlowkitError ERR_OPTION when it is open already; the system error if it cannot be written to
+ */
+export async function openSpool(directory: string, limit: number = Infinity): Promise<Spool> {
+  const folder = resolve(directory)
+  await mkdir(dirname(folder), { recursive: true })
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const lock = await lockFolder(folder)
+  try {
+    for (const name of await readdir(folder)) {
+      if (name.endsWith(UNFINISHED_EXTENSION)) await rm(join(folder, name), { force: true })
+    }
+    const entries = new Map<string, Entry>()
+    for (const { id, sequence, size } of await listSegments(folder)) entries.set(id, { sequence, size })
+    return spoolOf(folder, limit, entries, () => lock.release())
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unlock: () => void): Spool {
+  let sequence = [...entries.values()].at(-1)?.sequence ?? 0
+  let size = [...entries.values()].reduce((sum, entry) => sum + entry.size, 0)
+  const unsynced = new Set<string>() // paths
+  let isFolderSynced = true
+  let segment: string
+  let entry: Entry
+  let path: string
+  let fd: number // -1: there is no file
+  begin()
+
+  function begin(): void {
+    segment = newSegment(Date.now())
+    entry = { sequence: ++sequence, size: 0 }
+    path = join(folder, segmentName(sequence, segment) + SEGMENT_EXTENSION)
+    fd = -1
+    entries.set(segment, entry)
+  }
+
+  function pathOf(id: string, extension: string): string {
+    return join(folder, segmentName(entryOf(id).sequence, id) + extension)
+  }
+
+  function entryOf(id: string): Entry {
+    const found = entries.get(id)
+    if (!found) throw new RangeError(`no segment ${id}`)
+    return found
+  }
+
+  function create(): void {
+    fd = openSync(path, 'wx', 0o600)
+    isFolderSynced = false
+  }
+
+  return {
+    get segment() { return segment },
+    get size() { return size },
+    append(bytes, start, end) {
+      const offset = entry.size || SEGMENT_HEADER.length
+      const added = offset - entry.size + end - start
+      if (size + added > limit) {
+        const found = `${limit} bytes allowed, ${size} are used, ${added} more wanted`
+        throw new FlowkitError('ERR_LIMIT', `Cannot write to spool "${folder}": ${found}`)
+      }
+      if (fd < 0) create()
+      try {
+        if (entry.size === 0) writeAll(fd, SEGMENT_HEADER, 0, offset, 0)
+        writeAll(fd, bytes, start, end, offset)
+      } catch (error) {
+        cutBack(fd, entry.size)
+        throw error
+      }
+      unsynced.add(path)
+      entry.size += added
+      size += added
+      return offset
+    },
+    cut() {
+      const ended = segment
+      if (fd >= 0) closeSync(fd)
+      begin()
+      return ended
+    },
+    async read(id, offset, length) {
+      const from = pathOf(id, SEGMENT_EXTENSION)
+      await using file = await open(from)
+      const bytes = new Uint8Array(length)
+      let count = 0
+      while (count < length) {
+        const { bytesRead } = await file.read(bytes, count, length - count, offset + count)
+        if (bytesRead === 0) {
+          const found = `${length} bytes wanted at byte ${offset}, ${count} found`
+          throw new FlowkitError('ERR_TRUNCATED', `Cannot read spool segment "${from}": ${found}`)
+        }
+        count += bytesRead
+      }
+      return bytes
+    },
+    sync,
+    writeState(id, state) {
+      return writeState(pathOf(id, STATE_EXTENSION), pathOf(id, UNFINISHED_EXTENSION), state)
+    },
+    readState: (id) => readState(pathOf(id, STATE_EXTENSION)),
+    async remove(id) {
+      if (id === segment) throw new RangeError(`segment ${id} is written to`)
+      const removed = entryOf(id)
+      const file = pathOf(id, SEGMENT_EXTENSION)
+      await rm(file, { force: true })
+      // the state last: without it, the segment could not be read again
+      await rm(pathOf(id, STATE_EXTENSION), { force: true })
+      unsynced.delete(file)
+      if (entries.delete(id)) size -= removed.size
+    },
+    async close() {
+      if (fd >= 0) closeSync(fd)
+      fd = -1
+      try {
+        await sync()
+      } finally {
+        unlock()
+      }
+    },
+  }
+
+  async function sync(): Promise<void> {
+    const paths = [...unsynced]
+    unsynced.clear()
+    try {
+      for (const path of paths) await syncData(path)
+      if (!isFolderSynced) {
+        isFolderSynced = true
+        await syncFolder(folder)
+      }
+    } catch (error) {
+      for (const path of paths) unsynced.add(path)
+      isFolderSynced = false
+      throw error
+    }
+  }
+}
+
+function writeAll(fd: number, bytes: Uint8Array, start: number, end: number, position: number): void {
+  // at a position, so that what a failure has left behind is written over
+  while (start < end) {
+    const count = writeSync(fd, bytes, start, end - start, position)
+    start += count
+    position += count
+  }
+}
+
+function cutBack(fd: number, size: number): void {
+  try {
+    ftruncateSync(fd, size)
+  } catch {
+    // the failure to write is told; the next try writes over what is left behind
+  }
+}
+
+/** fdatasync(2) through a descriptor of its own, since a segment may be ended, or removed, meanwhile. */
+async function syncData(path: string): Promise<void> {
+  try {
+    await using file = await open(path)
+    await file.datasync()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
