@@ -1,13 +1,16 @@
+import { spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { Type } from '@sinclair/typebox'
 import { defaultArchive } from '../core/archive/places.ts'
-import { openArchiveWriter, type ArchiveWriter } from '../core/archive/writer.ts'
 import { startCollector, type Collector } from '../core/collector/collector.ts'
-import { ledgerOf } from '../core/collector/ledger.ts'
 import { compileFilter, parseFilter } from '../core/filter/filter.ts'
-import type { FlowBatch } from '../core/flow/batch.ts'
-import { formatEndpoint, parseEndpoint } from '../core/net/udp.ts'
-import { defineCommand, duration, size, type Command } from './command.ts'
+import { rowFilter } from '../core/collector/row-filter.ts'
+import { archiveSink } from '../core/collector/sink.ts'
+import { parseEndpoint } from '../core/net/udp.ts'
+import { parseAllowed, parseGroup, parseSamplingRule } from './collect-options.ts'
+import { defineCommand, duration, size, type Command, type ExitCode } from './command.ts'
 import { explain, UsageError } from './errors.ts'
+import { faultLog, reportText } from './collect-log.ts'
 import type { Io } from './io.ts'
 
 /** Where NetFlow, IPFIX and sFlow exporters send to by custom. */
@@ -26,20 +29,42 @@ export const collect: Command = defineCommand({
     listen: Type.Optional(Type.Array(Type.String({ title: '[ADDR:]PORT' }), {
       description: `Where to listen (default: ${DEFAULT_PORTS.join(', ')} on all addresses)`,
     })),
-    to: Type.Optional(Type.String({
-      title: 'FOLDER',
-      description: 'The archive (default: $FLOWKIT_ARCHIVE, else for root /var/lib/flowkit, '
+    join: Type.Optional(Type.Array(Type.String({ title: 'GROUP' }), {
+      description: 'Multicast groups to join, as 239.1.2.3 or ff15::1%eth0',
+    })),
+    allow: Type.Optional(Type.Array(Type.String({ title: 'CIDR' }), {
+      description: 'Listen to exporters in these networks only',
+    })),
+    to: Type.Optional(Type.Array(Type.String({ title: 'FOLDER' }), {
+      description: 'Archives to write (default: $FLOWKIT_ARCHIVE, else for root /var/lib/flowkit, '
         + 'else ~/.local/share/flowkit)',
     })),
     rotate: duration({ default: '1m', description: 'Begin new archive files this often, 1s to 1d' }),
+    onRotate: Type.Optional(Type.String({
+      title: 'CMD', description: 'Run this for each new file, whose name is in $FLOWKIT_FILE',
+    })),
     filter: Type.Optional(Type.String({
       short: 'f', title: 'EXPR', description: 'Keep only flows that match',
+    })),
+    samplingDefault: Type.Optional(Type.Array(Type.String({ title: 'CIDR=N' }), {
+      description: 'One packet in N was sampled by exporters in this network that do not say',
+    })),
+    samplingOverride: Type.Optional(Type.Array(Type.String({ title: 'CIDR=N' }), {
+      description: 'One packet in N was sampled by exporters in this network, whatever they say',
     })),
     receiveBuffer: size({
       default: '64Mi', description: 'Memory that the kernel is asked to keep for each socket',
     }),
+    state: Type.Optional(Type.String({
+      title: 'FOLDER', description: 'The spool, and what is known of exporters (default: state in the archive)',
+    })),
+    spoolSize: size({ default: '4Gi', description: 'How large the spool may become' }),
+    spoolSync: duration({
+      default: '1s', description: 'Make the spool durable this often: what a power cut takes at most',
+    }),
   }),
-  details: 'The protocol is told from each datagram, on every port.\n'
+  details: 'The protocol is told from each datagram, on every port. Datagrams go into the spool first: a '
+    + 'collector that was killed goes on where it was, and each flow is in the archive once.\n'
     + 'SIGTERM and SIGINT end it with everything written; SIGHUP and SIGUSR1 begin new files; SIGUSR2 prints '
     + 'the ledger, a line for each exporter.',
   examples: [
@@ -50,66 +75,78 @@ export const collect: Command = defineCommand({
     },
   ],
   async run(_args, options, io) {
-    const { rotate: every, receiveBuffer } = options
+    const { rotate: every, receiveBuffer, spoolSize, spoolSync, onRotate } = options
     if (every < MIN_ROTATE || every > MAX_ROTATE) {
       throw new UsageError(`Cannot use option --rotate: expected 1s to 1d, found ${every / 1000}s`)
     }
-    const endpoints = (options.listen ?? DEFAULT_PORTS).map(parseEndpoint)
-    const filter = options.filter === undefined ? undefined : batchFilter(options.filter)
-    const place = options.to ?? defaultArchive(io.env)
-    let collector: Collector // the writer asks for its ledger only once it runs
-    const writer = await openArchiveWriter(place, { ledger: () => ledgerOf(collector.decoder.exporters) })
+    const places = options.to ?? [defaultArchive(io.env)]
     const faults = faultLog(io)
-    try {
-      collector = await startCollector({
-        listen: endpoints, receiveBuffer, writer, writeCounters: (samples) => writer.writeCounters(samples),
-        ...filter && { filter },
-        onFault: (error, exporter) => faults.say(exporter, error.message),
-        onWriteError: (error) => {
-          io.talk.error(`${explain(error, '').message}; what the files begun held is lost and counted`)
-        },
-      })
-    } catch (error) {
-      await writer.abort()
-      throw error
-    }
-    const ended = untilAborted(io, every, {
-      rotate: () => void rotate(collector, writer, io),
-      report: () => io.talk.info(`ledger\n${ledgerText(collector)}`),
+    const collector = await startCollector({
+      listen: (options.listen ?? DEFAULT_PORTS).map(parseEndpoint),
+      groups: (options.join ?? []).map(parseGroup),
+      allow: (options.allow ?? []).map(parseAllowed),
+      sampling: {
+        defaults: (options.samplingDefault ?? []).map(parseSamplingRule),
+        overrides: (options.samplingOverride ?? []).map(parseSamplingRule),
+      },
+      ...options.filter !== undefined && { filter: rowFilter(compileFilter(parseFilter(options.filter))) },
+      sinks: places.map(archiveSink),
+      spool: join(options.state ?? join(places[0], 'state'), 'spool'),
+      spoolSize, spoolSync, receiveBuffer,
+      onFault: (error, exporter) => faults.say(exporter, error.message),
+      onError: (error) => faults.say('', explain(error, '').message),
+      onFile: (path, rows) => {
+        io.talk.debug(`${rows} rows written to ${path}`)
+        if (onRotate !== undefined) runHook(onRotate, path, io)
+      },
+      onRecovered: (segments) => {
+        io.talk.info(`${segments} ${segments === 1 ? 'segment' : 'segments'} of the spool recovered`)
+      },
     })
-    const { listeners } = collector
-    const smallest = Math.min(...listeners.map((listener) => listener.receiveBuffer))
-    if (smallest < receiveBuffer) {
-      io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
-    }
-    // said last: from here on datagrams and signals count
-    const names = listeners.map((listener) => formatEndpoint(listener.endpoint))
-    io.talk.info(`collecting on ${names.join(', ')} into ${place}`)
+    const ended = untilAborted(io, every, {
+      rotate: () => collector.rotate(),
+      report: () => io.talk.info(`ledger\n${reportText(collector.report())}`),
+    })
+    sayReady(collector, places, receiveBuffer, io)
     await ended
     await collector.stop()
-    await writer.close()
     faults.finish()
-    const { datagrams, records, filtered, refused, counterSamples } = collector.counters
-    const { rows, lost, counters, lostCounters } = writer.stats
-    io.talk.info(`${datagrams} datagrams received, ${records} flows decoded, ${filtered} filtered, `
-      + `${rows} written, ${lost} lost, ${refused} datagrams refused`)
-    if (counterSamples > 0) {
-      io.talk.info(`${counterSamples} counter samples decoded, ${counters} written, ${lostCounters} lost`)
-    }
-    return lost + lostCounters + refused > 0 ? 3 : 0
+    return summarize(collector, io)
   },
 })
 
-/** Finish the archive files begun. A failure is said, and the next ones tried all the same. */
-async function rotate(collector: Collector, writer: ArchiveWriter, io: Io): Promise<void> {
-  try {
-    await collector.flush()
-    for (const { table, path, rows } of await writer.rotate()) {
-      io.talk.debug(`${rows} ${table} written to ${path}`)
-    }
-  } catch (error) {
-    io.talk.error(explain(error, '').message)
+/** Said last: from here on datagrams and signals count. */
+function sayReady(collector: Collector, places: readonly string[], wanted: number, io: Io): void {
+  const { sockets } = collector.report()
+  const smallest = Math.min(...sockets.map(({ receiveBuffer }) => receiveBuffer))
+  if (smallest < wanted) {
+    io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
   }
+  io.talk.info(`collecting on ${sockets.map(({ endpoint }) => endpoint).join(', ')} into ${places.join(', ')}`)
+}
+
+function summarize(collector: Collector, io: Io): ExitCode {
+  const { counters, sinks, spool } = collector.report()
+  const { datagrams, records, filtered, refused, dropped, counterSamples } = counters
+  const written = Math.min(...sinks.map(({ rows }) => rows))
+  io.talk.info(`${datagrams} datagrams received, ${refused} refused, ${records} flows decoded, `
+    + `${filtered} filtered, ${written} written`)
+  if (counterSamples > 0) io.talk.info(`${counterSamples} counter samples decoded`)
+  if (dropped > 0) io.talk.error(`${dropped} datagrams lost: there was no room in the spool nor in memory`)
+  if (spool.waiting > 0) {
+    io.talk.warn(`${spool.waiting} segments stay in the spool, ${spool.bytes} bytes: they are written at the `
+      + 'next start')
+  }
+  return dropped + spool.waiting > 0 ? 3 : 0
+}
+
+/** Run the command for a file; what it prints goes where our talk goes. */
+function runHook(command: string, path: string, io: Io): void {
+  const child = spawn(command, { shell: true, env: { ...io.env, FLOWKIT_FILE: path }, stdio: ['ignore', 2, 2] })
+  child.on('error', (error) => io.talk.error(`Cannot run "${command}": ${error.message}`))
+  child.on('exit', (code, signal) => {
+    if (code !== 0) io.talk.error(`Cannot run "${command}": it ended with ${signal ?? `exit code ${code}`}`)
+  })
 }
 
 /** Wait for the end; rotate on time and on SIGHUP and SIGUSR1, report on SIGUSR2. */
@@ -133,46 +170,4 @@ function untilAborted(io: Io, every: number, actions: { rotate(): void, report()
       resolve()
     }, { once: true })
   })
-}
-
-/** Drops from a batch the flows that do not match. @returns what does so and tells how many they were */
-function batchFilter(text: string): (batch: FlowBatch) => number {
-  const select = compileFilter(parseFilter(text))
-  let selected = new Uint8Array(0)
-  return (batch) => {
-    if (selected.length < batch.capacity) selected = new Uint8Array(batch.capacity)
-    const { length } = batch
-    if (select(batch, selected) < length) batch.keep(selected)
-    return length - batch.length
-  }
-}
-
-/** Says each kind of fault once for each exporter, a hundred in all, and counts the rest. */
-function faultLog(io: Io): { say(exporter: string, reason: string): void, finish(): void } {
-  const said = new Set<string>()
-  const most = 100
-  let silent = 0
-  return {
-    say(exporter, reason) {
-      const key = `${exporter} ${reason.replace(/\d+/g, '#')}`
-      if (said.has(key) || said.size >= most) silent++
-      else {
-        said.add(key)
-        io.talk.warn(`${exporter}: ${reason}`)
-      }
-    },
-    finish() {
-      if (silent > 0) io.talk.warn(`${silent} more datagrams with such faults`)
-    },
-  }
-}
-
-function ledgerText({ decoder, counters }: Collector): string {
-  const rows = ledgerOf(decoder.exporters).map(({ exporter, ...row }) => `  ${exporter}: ${pairs(row)}`)
-  return [...rows, `  all: ${pairs(counters)}`].join('\n')
-}
-
-function pairs(values: object): string {
-  const known = Object.entries(values).filter(([, value]) => value !== null)
-  return known.map(([key, value]) => `${key}=${value}`).join(' ')
 }

@@ -3,6 +3,7 @@ import * as fs from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { getAsset, getRawAsset, isSea } from 'node:sea'
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads'
 import { zstdDecompressSync } from 'node:zlib'
 import { FlowkitError } from './flow/errors.ts'
 
@@ -55,13 +56,17 @@ export type NativeManifest = Readonly<Record<string, PackedSet>>
  */
 export function loadNative(name: string): unknown {
   if (!isSea()) throw new Error(`Cannot load ${name} while building: a command imports it only when it runs`)
+  const key = `flowkit-native-${name}`
+  const loaded = getEnvironmentData(key)
+  // a worker's process may have given up its cache meanwhile; what is loaded, the system finds by its path
+  if (typeof loaded === 'string') return open(loaded)
   const set = (JSON.parse(getAsset('native.json', 'utf8')) as NativeManifest)[name]
   for (let attempt = 1; ; attempt++) {
     const path = extractSet(openCache(process.env), name, set, (asset) => new Uint8Array(getRawAsset(asset)))
-    const module = { exports: {} }
     try {
-      process.dlopen(module, path)
-      return module.exports
+      const exports = open(path)
+      setEnvironmentData(key, path)
+      return exports
     } catch (error) {
       // another process may have replaced a damaged copy between the check and here
       if (attempt < 3 && !fs.existsSync(path)) continue
@@ -69,6 +74,12 @@ export function loadNative(name: string): unknown {
       throw new FlowkitError('ERR_UNSUPPORTED', `Cannot load ${name}: ${reason}`, { cause: error })
     }
   }
+}
+
+function open(path: string): unknown {
+  const module = { exports: {} }
+  process.dlopen(module, path)
+  return module.exports
 }
 
 /**

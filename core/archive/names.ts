@@ -25,6 +25,13 @@ export function newSegment(now: number): string {
   return `${time}-${randomBytes(4).toString('hex')}`
 }
 
+/** When a segment began by its name, µs since the epoch. */
+export function segmentTime(segment: string): number {
+  const [, year, month, day, hour, minute, second, ms] =
+    /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(\d{3})Z-/.exec(segment)?.map(Number) ?? []
+  return Date.UTC(year, month - 1, day, hour, minute, second, ms) * 1000
+}
+
 /**
  * The name of a file of a segment, the first being part 1.
  *

@@ -11,7 +11,7 @@ import { sortHours } from './hours.ts'
 import { makeTemporary, removeLeftovers } from './leftovers.ts'
 import { ledgerSql } from './ledger.ts'
 import { archiveSql, SQL_FILE } from './macros.ts'
-import { fileName, hourFolder, newSegment } from './names.ts'
+import { fileName, hourFolder, newSegment, segmentTime } from './names.ts'
 import { widenSpan, type Span } from './span.ts'
 
 /** How to write into an archive. */
@@ -20,8 +20,8 @@ export interface ArchiveWriterOptions {
   readonly fields?: readonly number[]
   /** Whether elements without a column are written too, in the column `extra`. */
   readonly extras?: boolean
-  /** What goes into the ledger beside the flows at each rotation, if it has changed: text and integers. */
-  readonly ledger?: () => readonly object[]
+  /** The name of the first segment; made up unless told. */
+  readonly segment?: string
   /** µs since the epoch; for flows without any time. */
   readonly now?: () => number
 }
@@ -48,6 +48,14 @@ export interface ArchiveStats {
   lostCounters: number
 }
 
+/** What a rotation is told. */
+export interface Rotation {
+  /** The name of the segment that begins; made up unless told. */
+  readonly next?: string
+  /** What goes into the ledger beside the flows: rows with the same names, of text, integers and nulls. */
+  readonly ledger?: readonly object[]
+}
+
 /**
  * Writes into an archive. Nothing is visible before `rotate` or `close`, which give all files their names.
  *
@@ -57,8 +65,14 @@ export interface ArchiveStats {
 export interface ArchiveWriter extends FlowWriter {
   /** Take counter samples of sFlow, for files beside those of the flows. */
   writeCounters(samples: readonly CounterSample[]): Promise<void>
-  /** Finish the files begun, make them visible, and go on with new ones. @returns them */
-  rotate(): Promise<ArchiveFile[]>
+  /**
+   * Finish the files of the segment, make them visible, and go on with another segment.
+   *
+   * The ledger has its name last: where it is, there is all of the segment.
+   */
+  rotate(rotation?: Rotation): Promise<ArchiveFile[]>
+  /** Give up what was taken since the last rotation, and go on with segment `next`. */
+  skip(next?: string): Promise<void>
   readonly stats: Readonly<ArchiveStats>
 }
 
@@ -70,7 +84,7 @@ export interface ArchiveWriter extends FlowWriter {
 export async function openArchiveWriter(
   path: string, options: ArchiveWriterOptions = {},
 ): Promise<ArchiveWriter> {
-  const { fields, extras = false, ledger, now = () => Date.now() * 1000 } = options
+  const { fields, extras = false, now = () => Date.now() * 1000 } = options
   const directory = resolve(path)
   await mkdir(join(directory, 'flows'), { recursive: true })
   await removeLeftovers(directory)
@@ -78,10 +92,9 @@ export async function openArchiveWriter(
   await writeSqlFile(directory, temporary)
 
   const stats: ArchiveStats = { rows: 0, files: 0, bytes: 0, lost: 0, counters: 0, lostCounters: 0 }
-  let segment = newSegment(now() / 1000)
+  let segment = options.segment ?? newSegment(now() / 1000)
   let pending = 0 // flows taken since the last rotation
   let pendingCounters = 0
-  let lastReport = ''
   const parts = openParts({
     directory: temporary, always: CORE_FIELDS, extras, metadata: () => ({ flowkit_segment: segment }),
     ...fields && { allowed: fields.map((id) => FIELDS[id]) },
@@ -111,13 +124,21 @@ export async function openArchiveWriter(
     try {
       return await step()
     } catch (error) {
-      hours.clear()
-      spans.clear()
-      await parts.discard()
-      await spool.clear()
-      lose()
+      await forget()
       throw error
     }
+  }
+
+  async function forget(): Promise<void> {
+    hours.clear()
+    spans.clear()
+    await parts.discard()
+    await spool.clear()
+    lose()
+  }
+
+  function begin(next: string | undefined): void {
+    segment = next ?? newSegment(now() / 1000)
   }
 
   function lose(): void {
@@ -126,19 +147,15 @@ export async function openArchiveWriter(
     pending = pendingCounters = 0
   }
 
-  async function publish(): Promise<ArchiveFile[]> {
+  async function publish({ ledger = [] }: Rotation): Promise<ArchiveFile[]> {
     await hours.flush()
     const moves = (await parts.take()).map((part, i): Move => {
       const name = fileName(segment, i + 1, spanOf(part.label))
       return { table: 'flows', part, path: join(directory, 'flows', hourFolder(part.label), name) }
     })
-    const entries = ledger?.() ?? []
-    const report = JSON.stringify(entries)
     try {
       for (const { hour, sql } of spool.hours()) moves.push(await moveOf('counters', hour, sql))
-      if (entries.length > 0 && report !== lastReport) {
-        moves.push(await moveOf('ledger', now(), ledgerSql(entries)))
-      }
+      if (ledger.length > 0) moves.push(await moveOf('ledger', segmentTime(segment), ledgerSql(ledger)))
       await giveNames(directory, moves)
     } catch (error) {
       const paths = moves.flatMap(({ part, path }) => [part.path, path])
@@ -146,7 +163,6 @@ export async function openArchiveWriter(
       throw error
     }
     await spool.clear()
-    lastReport = report
     const files: ArchiveFile[] = []
     for (const { table, part: { rows, bytes }, path } of moves) {
       if (table === 'ledger') continue
@@ -158,7 +174,6 @@ export async function openArchiveWriter(
     }
     pending = pendingCounters = 0
     spans.clear()
-    segment = newSegment(now() / 1000)
     return files
   }
 
@@ -184,8 +199,12 @@ export async function openArchiveWriter(
       pendingCounters += samples.length
       return guard(() => spool.add(samples))
     }),
-    rotate: () => inTurn(() => guard(publish)),
-    close: () => inTurn(() => guard(publish).then(() => {}).finally(end)),
+    rotate: (rotation = {}) => inTurn(() => guard(() => publish(rotation)).finally(() => begin(rotation.next))),
+    skip: (next) => inTurn(async () => {
+      await forget()
+      begin(next)
+    }),
+    close: () => inTurn(() => guard(() => publish({})).then(() => {}).finally(end)),
     abort: () => inTurn(() => {
       lose()
       return end()
@@ -200,14 +219,14 @@ interface Move {
 }
 
 /**
- * Give files their names, the last first: where the first file of a segment is, there are the others.
+ * Give files their names, in order.
  *
  * They are durable when it resolves. When it fails, some may have them.
  */
 async function giveNames(directory: string, moves: readonly Move[]): Promise<void> {
   const folders = new Set(moves.map(({ path }) => dirname(path)))
   for (const folder of folders) await mkdir(folder, { recursive: true })
-  for (const { part, path } of moves.toReversed()) await rename(part.path, path)
+  for (const { part, path } of moves) await rename(part.path, path)
   const parents = new Set<string>()
   for (const folder of folders) {
     for (let at = folder; at !== dirname(directory); at = dirname(at)) parents.add(at)

@@ -1,189 +1,198 @@
-import { isIPv4 } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { parseIpv4, parseIpv6 } from '../flow/address.ts'
-import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
-import { FlowkitError } from '../flow/errors.ts'
-import type { FlowWriter } from '../flow/stream.ts'
-import { listenUdp, type Endpoint, type UdpListener } from '../net/udp.ts'
-import { datagramDecoder, type DatagramDecoder } from '../netflow/datagram.ts'
-import { newDatagram, type Datagram } from '../netflow/message.ts'
-import type { CounterSample } from '../netflow/sflow/counters.ts'
+import { hasPrefix, mapIpv4, type Prefix } from '../flow/prefix.ts'
+import { openReceiver, type Receiver } from '../net/receiver.ts'
+import type { MulticastGroup } from '../net/udp-socket.ts'
+import { formatEndpoint, type Endpoint } from '../net/udp.ts'
+import { newExporters } from '../netflow/exporters.ts'
+import { newDatagram } from '../netflow/message.ts'
+import { newBacklog } from './backlog.ts'
+import { ledgerOf } from './ledger.ts'
+import { recover, type ReplayOptions } from './replay.ts'
+import type { CollectorCounters, CollectorReport } from './report.ts'
+import { startSegments, type Segments } from './segments.ts'
+import type { Sink } from './sink.ts'
+import { listSegments } from './spool-files.ts'
+import { openSpool } from './spool.ts'
 
 /** What a collector is to do. */
-export interface CollectorOptions {
+export interface CollectorOptions extends ReplayOptions {
   readonly listen: readonly Endpoint[]
-  /** Bytes the kernel is asked to keep a socket. */
+  /** Multicast groups to join, on the sockets of their family. */
+  readonly groups: readonly MulticastGroup[]
+  /** Exporters that are listened to; all if there is none. */
+  readonly allow: readonly Prefix[]
+  /** Bytes that the kernel is asked to keep for each socket. */
   readonly receiveBuffer: number
-  /** Takes the flows. */
-  readonly writer: FlowWriter
-  /** Takes the counter samples of sFlow; without it they are only counted. */
-  readonly writeCounters?: (samples: readonly CounterSample[]) => Promise<void>
-  /** Drops the flows that are not wanted from a batch. @returns how many it dropped */
-  readonly filter?: (batch: FlowBatch) => number
-  /** Told of a datagram that could not be decoded. */
-  onFault(error: FlowkitError, exporter: string): void
-  /** Told when rows could not be written; they are lost and counted, and collecting goes on. */
-  onWriteError(error: unknown): void
-}
-
-/** What a collector has done so far. */
-export interface CollectorCounters {
-  datagrams: number
-  /** Datagrams refused because the writer was too far behind. */
-  refused: number
-  /** Flow records decoded; of these dropped by the filter, written, and lost as writing failed. */
-  records: number
-  filtered: number
-  written: number
-  lost: number
-  /** Counter samples taken, written, and lost as writing failed. */
-  counterSamples: number
-  writtenCounters: number
-  lostCounters: number
+  /** Where flows go to. */
+  readonly sinks: readonly Sink[]
+  /** The folder of the spool, the bytes it may have, and how often it is made durable, in ms. */
+  readonly spool: string
+  readonly spoolSize: number
+  readonly spoolSync: number
+  /** Opens a socket; core/net/receiver.ts unless told. */
+  readonly open?: typeof openReceiver
+  /** Told of files that have their names now. */
+  onFile(path: string, rows: number): void
+  /** Told of segments of the spool that were decoded again at the beginning. */
+  onRecovered(segments: number): void
 }
 
 /** A running collector. */
 export interface Collector {
-  readonly listeners: readonly UdpListener[]
-  readonly decoder: DatagramDecoder
-  readonly counters: CollectorCounters
-  /** Hand all flows and counter samples decoded so far to the writer. */
-  flush(): Promise<void>
-  /** Take what the sockets still hold, stop listening and hand over what is left. The writer stays open. */
+  report(): CollectorReport
+  /** End the segment that is written to: its files appear soon. */
+  rotate(): void
+  /** Take what the sockets still hold, decode it, and wait for the sinks. What they cannot take stays spooled. */
   stop(): Promise<void>
 }
 
-/** Batches that may wait for the writer: beyond, datagrams are refused, so that memory stays bounded. */
-const MAX_QUEUED = 64
-/** Counter samples that are handed on together. */
-const MAX_SAMPLES = 1024
-/** How long nothing must come for a socket to count as empty, in ms, and how often that is tried. */
+/** Memory for datagrams that wait to be decoded. */
+const BACKLOG_MEMORY = 64 * 2 ** 20
+/** Batches of datagrams that are taken from one socket before it is the turn of others. */
+const ROUNDS = 4
+/** How long nothing must come for the sockets to count as empty, in ms, and how often that is tried. */
 const DRAIN_PAUSE = 20
 const DRAIN_ROUNDS = 50
-/** A batch that is not full waits at most this long, in ms. */
-const FLUSH_EVERY = 1000
 
 /**
- * Start to collect: sockets are open when the promise resolves.
+ * Start to collect: sockets are open when the promise resolves, and what the spool holds is brought into the
+ * sinks meanwhile.
  *
- * @throws the system error of a socket that cannot be opened; none is left open then
+ * @throws the system error of a socket or folder that cannot be opened; none is left open then
  */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const { writer, writeCounters, filter, onFault, onWriteError } = options
+  const { sinks, sampling, allow, onError, onRecovered } = options
+  const started = Date.now() * 1000
   const counters: CollectorCounters = {
-    datagrams: 0, refused: 0, records: 0, filtered: 0, written: 0, lost: 0,
-    counterSamples: 0, writtenCounters: 0, lostCounters: 0,
+    datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
   }
-  let samples: CounterSample[] = []
-  const decoder = datagramDecoder(undefined, writeCounters ? { onCounters } : {})
-  const datagram = newDatagram()
-  const spare: FlowBatch[] = []
-  let batch = new FlowBatch()
-  let queued = 0
-  let writing: Promise<void> = Promise.resolve()
-
-  function onDatagram(payload: Uint8Array, address: string, port: number): void {
-    counters.datagrams++
-    if (queued >= MAX_QUEUED) {
-      counters.refused++
-      return
-    }
-    setSource(datagram, address)
-    datagram.bytes = payload
-    datagram.view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength)
-    datagram.end = payload.length
-    datagram.port = port
-    datagram.received = Date.now() * 1000
-    const before = batch.length
-    try {
-      decoder.decode(datagram, batch)
-    } catch (error) {
-      if (!(error instanceof FlowkitError)) throw error
-      onFault(error, address)
-    }
-    counters.records += batch.length - before
-    if (batch.length >= BATCH_SIZE || samples.length >= MAX_SAMPLES) void flush()
-  }
-
-  function onCounters(sample: CounterSample): void {
-    counters.counterSamples++
-    samples.push(sample)
-  }
-
-  function flush(): Promise<void> {
-    if (batch.length === 0 && samples.length === 0) return writing
-    const full = batch
-    const taken = samples
-    batch = spare.pop() ?? new FlowBatch()
-    samples = []
-    queued++
-    writing = writing.then(() => write(full)).then(() => writeSamples(taken)).finally(() => {
-      full.clear()
-      spare.push(full)
-      queued--
-    })
-    return writing
-  }
-
-  async function write(full: FlowBatch): Promise<void> {
-    const filtered = filter?.(full) ?? 0
-    counters.filtered += filtered
-    if (full.length === 0) return
-    try {
-      await writer.write(full)
-      counters.written += full.length
-    } catch (error) {
-      counters.lost += full.length
-      onWriteError(error)
-    }
-  }
-
-  async function writeSamples(taken: readonly CounterSample[]): Promise<void> {
-    if (taken.length === 0 || !writeCounters) return
-    try {
-      await writeCounters(taken)
-      counters.writtenCounters += taken.length
-    } catch (error) {
-      counters.lostCounters += taken.length
-      onWriteError(error)
-    }
-  }
-
-  const listeners: UdpListener[] = []
+  const spool = await openSpool(options.spool, options.spoolSize)
+  const first = spool.segment
+  const older = (await listSegments(options.spool)).filter(({ id }) => id !== first)
+  const receivers: Receiver[] = []
   try {
-    for (const endpoint of options.listen) {
-      listeners.push(await listenUdp(endpoint, options.receiveBuffer, onDatagram))
-    }
+    for (const endpoint of options.listen) receivers.push(await openSocket(options, endpoint))
   } catch (error) {
-    await Promise.all(listeners.map((listener) => listener.close()))
+    for (const receiver of receivers) receiver.close()
+    await spool.close()
     throw error
   }
-  const timer = setInterval(() => void flush(), FLUSH_EVERY)
+
+  let wake: () => void = () => {}
+  const backlog = newBacklog({
+    spool, counters, memory: BACKLOG_MEMORY, onReady: () => wake(), onError,
+  })
+  let segments: Segments | undefined // once what was in the spool is recovered
+  let isListening = true
+  let lastHeard = 0
+  const datagram = newDatagram()
+
+  /** Take what has arrived. @returns how many datagrams */
+  function receive(): number {
+    let count = 0
+    for (const receiver of receivers) {
+      for (let round = 0; round < ROUNDS; round++) {
+        const got = receiver.receive()
+        if (got === 0) break
+        take(receiver, got)
+        count += got
+      }
+    }
+    if (count > 0) backlog.commit()
+    return count
+  }
+
+  function take({ batch, endpoint }: Receiver, count: number): void {
+    const { source: { family, v4, v6 } } = batch
+    counters.datagrams += count
+    datagram.bytes = batch.bytes
+    for (let row = 0; row < count; row++) {
+      datagram.start = batch.start[row]
+      datagram.end = batch.end[row]
+      datagram.family = family[row]
+      datagram.v4 = v4[row]
+      if (family[row] === 6) for (let i = 0; i < 16; i++) datagram.v6[i] = v6[row * 16 + i]
+      datagram.port = batch.sourcePort[row]
+      datagram.received = batch.received[row]
+      if (allow.length > 0 && !isAllowed()) counters.refused++
+      else backlog.put(datagram, endpoint.port)
+    }
+  }
+
+  function isAllowed(): boolean {
+    const address = datagram.family === 4 ? mapIpv4(datagram.v4) : datagram.v6
+    return allow.some((prefix) => hasPrefix(address, prefix))
+  }
+
+  async function run(): Promise<void> {
+    let hasRun = false
+    while (isListening || !backlog.isEmpty) {
+      const count = isListening ? receive() : 0
+      if (count > 0) lastHeard = Date.now()
+      hasRun = segments?.decode(backlog) ?? false
+      if (count > 0 || hasRun) await new Promise(setImmediate)
+      else await idle()
+    }
+  }
+
+  /** Wait until a socket has something, there is something to decode, or room to decode it into. */
+  function idle(): Promise<void> {
+    return new Promise((resolve) => {
+      wake = resolve
+      if (isListening) for (const receiver of receivers) void receiver.readable().then(() => wake())
+    })
+  }
+
+  const recovered = recover(spool, older, first, sinks, options).catch((error: unknown) => {
+    onError(error)
+    return { exporters: newExporters(sampling), replayed: 0, unfinished: [] }
+  }).then(async ({ exporters, replayed, unfinished }) => {
+    if (replayed > 0) onRecovered(replayed)
+    segments = await startSegments({
+      ...options, spool, directory: options.spool, first, exporters, unfinished, counters, onReady: () => wake(),
+    })
+    wake()
+  })
+  const running = run()
+  const syncing = setInterval(() => void spool.sync().catch(onError), options.spoolSync)
 
   return {
-    listeners, decoder, counters, flush,
+    report: () => ({
+      started, counters,
+      sockets: receivers.map((receiver) => ({
+        endpoint: formatEndpoint(receiver.endpoint), receiveBuffer: receiver.receiveBuffer,
+        dropped: receiver.dropped(),
+      })),
+      sinks: segments?.sinks ?? [],
+      exporters: segments ? ledgerOf(segments.exporters) : [],
+      spool: { bytes: spool.size, limit: options.spoolSize, waiting: segments?.waiting ?? 0 },
+    }),
+    rotate() {
+      backlog.cut()
+      wake()
+    },
     async stop() {
-      clearInterval(timer)
+      await recovered
       // what was sent before the end belongs to it: sockets are empty once nothing comes for a moment
-      for (let seen = -1, rounds = 0; seen !== counters.datagrams && rounds < DRAIN_ROUNDS; rounds++) {
-        seen = counters.datagrams
+      for (let round = 0; round < DRAIN_ROUNDS; round++) {
         await delay(DRAIN_PAUSE)
+        if (Date.now() - lastHeard >= DRAIN_PAUSE) break
       }
-      await Promise.all(listeners.map((listener) => listener.close()))
-      await flush()
+      isListening = false
+      backlog.cut()
+      wake()
+      await running
+      await segments!.stop()
+      clearInterval(syncing)
+      for (const receiver of receivers) receiver.close()
+      await spool.close()
     },
   }
 }
 
-/** The source address as numbers; IPv4 that came through a socket of both families is IPv4. */
-function setSource(datagram: Datagram, address: string): void {
-  const text = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
-  if (isIPv4(text)) {
-    datagram.family = 4
-    datagram.v4 = parseIpv4(text)
-    return
-  }
-  datagram.family = 6
-  const zone = text.indexOf('%')
-  parseIpv6(zone < 0 ? text : text.slice(0, zone), datagram.v6, 0)
+function openSocket(options: CollectorOptions, endpoint: Endpoint): Promise<Receiver> {
+  const { receiveBuffer, groups, open = openReceiver } = options
+  const isV6 = endpoint.address.includes(':')
+  const own = groups.filter(({ address }) => address.includes(':') === isV6 || endpoint.address === '::')
+  return open({ ...endpoint, receiveBuffer, groups: own })
 }

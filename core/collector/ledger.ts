@@ -11,7 +11,9 @@ export interface LedgerRow {
   readonly exporter: string
   readonly datagrams: number
   readonly bytes: number
+  /** Flows decoded, of these left out by the filter; the others are written. */
   readonly records: number
+  readonly filtered: number
   readonly options_records: number
   /** Of sFlow. */
   readonly counter_samples: number
@@ -55,6 +57,7 @@ function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
     datagrams: counters.datagrams,
     bytes: counters.bytes,
     records: counters.records,
+    filtered: counters.filtered,
     options_records: counters.optionsRecords,
     counter_samples: counters.counterSamples,
     templates: counters.templates,

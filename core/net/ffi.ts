@@ -24,6 +24,11 @@ export interface Libc {
   close(fd: number): number
   /** 0 where there is no interface of that name. */
   if_nametoindex(name: string): number
+  /** Of the calling thread, or the process, as prctl(2) says of `option`. */
+  prctl(option: number, value: number): number
+  /** For calls that the library has no function for; what points to memory is given by its address. */
+  syscall(number: number, a: number, b: number, c: number, d: number): number
+  chroot(path: string): number
   /** Why the last of these calls failed: to be read at once, since any other call may change it. */
   errno(): number
   /** Where a buffer lies; its memory stays there until it is collected, transferred or resized. */
@@ -70,6 +75,7 @@ export async function loadLibc(): Promise<Libc> {
 
 function bindFunctions(koffi: Koffi): Libc {
   const library = koffi.load('libc.so.6') // glibc; musl has another name
+  const prctl = library.func('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)')
   return {
     socket: library.func('int socket(int family, int type, int protocol)'),
     bind: library.func('int bind(int fd, void *address, uint32_t length)'),
@@ -82,6 +88,9 @@ function bindFunctions(koffi: Koffi): Libc {
     poll: library.func('int poll(void *descriptors, uint64_t count, int timeout)'),
     close: library.func('int close(int fd)'),
     if_nametoindex: library.func('uint32_t if_nametoindex(const char *name)'),
+    prctl: (option, value) => prctl(option, value, 0, 0, 0), // which the kernel wants to be 0
+    syscall: library.func('int64_t syscall(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
+    chroot: library.func('int chroot(const char *path)'),
     errno: () => koffi.errno(),
     addressOf: (buffer) => Number(koffi.address(buffer)), // exact: user space has 47 bits, 56 at most
     watch: (fd, onReady) => watch(koffi, fd, onReady),

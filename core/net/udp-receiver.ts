@@ -4,23 +4,27 @@ import { loadLibc, type FdWatch, type Libc } from './ffi.ts'
 import {
   AF_INET, AF_INET6, EAGAIN, EINTR, IOVEC_SIZE, MMSGHDR_SIZE, MSG_DONTWAIT, MSG_TRUNC, POLLIN, SO_MEMINFO,
   SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEPORT, SO_TIMESTAMPNS, SOCKADDR_SIZE, SOL_SOCKET, bindSocket,
-  createSocket, encodeAddress, joinGroup, localEndpoint, pollDescriptors, setBufferSize, setOption,
-  systemError, type MulticastGroup,
+  bufferSize, createSocket, encodeAddress, joinGroup, localEndpoint, pollDescriptors, setBufferSize,
+  setOption, systemError, type MulticastGroup,
 } from './udp-socket.ts'
 import type { Endpoint } from './udp.ts'
 
+/** How much memory to receive into. */
+export interface BatchSizes {
+  /** Datagrams in a batch, at most; 256 unless told. */
+  readonly batch?: number
+  /** Bytes kept of a datagram; all of the longest unless told. */
+  readonly slot?: number
+}
+
 /** How to receive. */
-export interface UdpReceiverOptions extends Endpoint {
+export interface UdpReceiverOptions extends Endpoint, BatchSizes {
   /** Bytes that the kernel is asked to keep for the socket. */
   readonly receiveBuffer: number
   /** Share the port with other sockets that say so: the kernel spreads the senders over them. */
   readonly reusePort?: boolean
   /** Multicast groups to join. */
   readonly groups?: readonly MulticastGroup[]
-  /** Datagrams in a batch, at most; 256 unless told. */
-  readonly batch?: number
-  /** Bytes kept of a datagram; all of the longest unless told. */
-  readonly slot?: number
 }
 
 /** A batch of datagrams, one a row: what `receive` fills, valid until it is called again. */
@@ -86,13 +90,27 @@ const LINE = 64 // bytes of a cache line
  */
 export async function openUdpReceiver(options: UdpReceiverOptions): Promise<UdpReceiver> {
   const libc = await loadLibc()
-  try {
-    return open(libc, options)
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (options.address !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
-    return open(libc, { ...options, address: '0.0.0.0' })
-  }
+  return receiveFrom(libc, openSocket(libc, options), options)
+}
+
+/**
+ * Open only the socket, for another process to receive from: one that inherits the descriptor and gives it
+ * to `adoptUdpReceiver`.
+ *
+ * @returns the descriptor, for the caller to close
+ * @throws as openUdpReceiver does
+ */
+export async function openUdpSocket(options: UdpReceiverOptions): Promise<number> {
+  return openSocket(await loadLibc(), options)
+}
+
+/**
+ * Receive from a socket of `openUdpSocket`, which is closed with the receiver.
+ *
+ * @throws FlowkitError ERR_UNSUPPORTED as openUdpReceiver does; the system error when `fd` is no such socket
+ */
+export async function adoptUdpReceiver(fd: number, sizes: BatchSizes = {}): Promise<UdpReceiver> {
+  return receiveFrom(await loadLibc(), fd, sizes)
 }
 
 /**
@@ -110,19 +128,39 @@ export async function createWait(receivers: readonly UdpReceiver[]): Promise<(ti
   }
 }
 
-function open(libc: Libc, options: UdpReceiverOptions): UdpReceiver {
-  const { receiveBuffer, reusePort = false, groups = [], batch: rows = 256, slot = LONGEST } = options
-  const { family } = encodeAddress(libc, options)
-  const memory = allocate(libc, rows, slot, family)
-  const fd = createSocket(libc, family)
+function openSocket(libc: Libc, options: UdpReceiverOptions): number {
+  try {
+    return openAt(libc, options)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (options.address !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
+    return openAt(libc, { ...options, address: '0.0.0.0' })
+  }
+}
+
+function openAt(libc: Libc, options: UdpReceiverOptions): number {
+  const { receiveBuffer, reusePort = false, groups = [] } = options
+  const fd = createSocket(libc, encodeAddress(libc, options).family)
   try {
     if (reusePort) setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, 1)
     setOption(libc, fd, SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    const granted = setBufferSize(libc, fd, SO_RCVBUFFORCE, SO_RCVBUF, receiveBuffer)
+    setBufferSize(libc, fd, SO_RCVBUFFORCE, SO_RCVBUF, receiveBuffer)
     readDrops(libc, fd, new Uint32Array(9)) // fails here where the kernel cannot tell them
     bindSocket(libc, fd, options)
     for (const group of groups) joinGroup(libc, fd, group)
-    return receiverOf(libc, fd, memory, localEndpoint(libc, fd), granted)
+    return fd
+  } catch (error) {
+    libc.close(fd)
+    throw error
+  }
+}
+
+function receiveFrom(libc: Libc, fd: number, { batch = 256, slot = LONGEST }: BatchSizes): UdpReceiver {
+  try {
+    const endpoint = localEndpoint(libc, fd)
+    const family = endpoint.address.includes(':') ? AF_INET6 : AF_INET
+    const granted = bufferSize(libc, fd, SO_RCVBUF)
+    return receiverOf(libc, fd, allocate(libc, batch, slot, family), endpoint, granted)
   } catch (error) {
     libc.close(fd)
     throw error

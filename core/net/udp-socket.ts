@@ -96,14 +96,15 @@ export function setOption(libc: Libc, fd: number, level: number, name: number, v
   }
 }
 
-/**
- * Ask for a buffer: beyond the kernel's limit where the process may (CAP_NET_ADMIN), else up to it.
- *
- * @returns what it has become, in the kernel's count: with its overhead, so twice what was asked for
- */
-export function setBufferSize(libc: Libc, fd: number, force: number, option: number, size: number): number {
+/** Ask for a buffer: beyond the kernel's limit where the process may (CAP_NET_ADMIN), else up to it. */
+export function setBufferSize(libc: Libc, fd: number, force: number, option: number, size: number): void {
   const value = Int32Array.of(Math.min(size, 0x7fffffff))
   if (libc.setsockopt(fd, SOL_SOCKET, force, value, 4) < 0) libc.setsockopt(fd, SOL_SOCKET, option, value, 4)
+}
+
+/** What a buffer is in the kernel's count: with its overhead, so twice what was asked for. */
+export function bufferSize(libc: Libc, fd: number, option: number): number {
+  const value = Int32Array.of(0)
   libc.getsockopt(fd, SOL_SOCKET, option, value, Uint32Array.of(4))
   return value[0]
 }

@@ -47,8 +47,9 @@ const MOST_PORTS = 64
 export interface ExporterCounters {
   datagrams: number
   bytes: number
-  /** Flow records decoded. */
+  /** Flow records decoded, and how many of them a filter has left out. */
   records: number
+  filtered: number
   optionsRecords: number
   /** Counter samples of sFlow. */
   counterSamples: number
@@ -136,7 +137,7 @@ function addressKey(family: number, v4: number, v6: Uint8Array): number | string
 
 /** Keys of further parts of a split domain lie this far apart. */
 const PART = 2 ** 36
-/** The part of a session at port 0; those of all ports fit into exact integers, and split domains have fewer. */
+/** The part of a session at port 0: parts of split domains are fewer, keys of all ports are exact. */
 const SESSION_PART = 2 ** 16
 const SESSION_KEYS = PART * SESSION_PART
 
@@ -153,7 +154,7 @@ export function versionOf(key: number): number {
 /**
  * The state of a version and domain of an exporter, made at the first message.
  *
- * @param session whether it came by a connection, which has state of its own (RFC 7011 §8 and §10), by its port
+ * @param session whether it came by a connection: each has state of its own (RFC 7011 §8 and §10)
  */
 export function domainOf(
   all: Exporters, exporter: Exporter, version: number, id: number, port: number, session: boolean = false,
@@ -330,7 +331,7 @@ function drop(all: Exporters, exporter: Exporter, key: number, domain: Domain): 
 
 function newCounters(): ExporterCounters {
   return {
-    datagrams: 0, bytes: 0, records: 0, optionsRecords: 0, counterSamples: 0, templates: 0,
+    datagrams: 0, bytes: 0, records: 0, filtered: 0, optionsRecords: 0, counterSamples: 0, templates: 0,
     templateConflicts: 0, expiredTemplates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0, clockSkew: NaN, faults: {},
   }
 }

@@ -5,6 +5,7 @@ import { hostname, tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { after, test } from 'node:test'
 import { openArchive } from '../../../core/archive/reader.ts'
+import { hasSegment, removeSegment } from '../../../core/archive/segments.ts'
 import { openArchiveWriter, type ArchiveWriterOptions } from '../../../core/archive/writer.ts'
 import { FIELDS, ID } from '../../../core/flow/fields.ts'
 import { CORE_FIELDS, sqlColumns } from '../../../core/flow/sql.ts'
@@ -15,6 +16,8 @@ import { plainSql, rowsOf, type PlainRow } from '../duck/plain.ts'
 
 const HOUR = 3600e6
 const NOON = 1795262400e6 // 2026-11-21T12:00:00Z in µs
+const SEGMENT = '20261121T120000123Z-0badcafe'
+const NEXT = '20261121T120100000Z-0badcaff'
 
 const folder = await mkdtemp(join(tmpdir(), 'archive-test-'))
 after(() => rm(folder, { recursive: true }))
@@ -166,23 +169,37 @@ test('only the fields asked for are written; the core columns stay', async () =>
   assert.deepEqual(await read(archive), [{ bytes: 1, ssid: 'b' }])
 })
 
-test('the ledger lies beside the flows under the same segment, where it has changed', async () => {
+test('the ledger lies beside the flows under the name of the segment', async () => {
   const archive = newArchive()
-  let rows = [{ exporter: "it's 192.0.2.1", datagrams: 7 }, { exporter: '192.0.2.2', datagrams: 2 ** 40 }]
-  const writer = await openArchiveWriter(archive, { ledger: () => rows, now: () => NOON })
+  const rows = [{ exporter: "it's 192.0.2.1", datagrams: 7 }, { exporter: '192.0.2.2', datagrams: 2 ** 40 }]
+  const writer = await openArchiveWriter(archive, { now: () => NOON, segment: SEGMENT })
   await writer.write(batchOf([{ received: NOON, bytes: 1 }]))
-  const [file] = await writer.rotate()
-  await writer.rotate()
-  rows = [{ exporter: '192.0.2.1', datagrams: 8 }]
+  assert.equal(await hasSegment(archive, SEGMENT), false)
+  const [file] = await writer.rotate({ ledger: rows, next: NEXT })
+  assert.equal(await hasSegment(archive, SEGMENT), true)
+  await writer.rotate({ ledger: [{ exporter: '192.0.2.1', datagrams: 8 }] })
   await writer.close()
   const found = (await Array.fromAsync(glob('ledger/**/*.parquet', { cwd: archive }))).sort()
   assert.equal(found.length, 2)
-  const segment = basename(file.path).split('.')[0]
-  const first = join(archive, 'ledger', 'date=2026-11-21', 'hour=12', `${segment}.parquet`)
+  assert.equal(basename(file.path).split('.')[0], SEGMENT)
+  assert.equal(await hasSegment(archive, NEXT), true)
+  const first = join(archive, 'ledger', 'date=2026-11-21', 'hour=12', `${SEGMENT}.parquet`)
   const rowsIn = `SELECT *, typeof(datagrams) FROM read_parquet('${first}', hive_partitioning = false)`
   assert.deepEqual(await plainSql(rowsIn), [
     ["it's 192.0.2.1", '7', 'BIGINT'], ['192.0.2.2', String(2 ** 40), 'BIGINT'],
   ])
+})
+
+test('what is there of a segment that was not finished can be removed', async () => {
+  const archive = newArchive()
+  const writer = await openArchiveWriter(archive, { now: () => NOON, segment: SEGMENT })
+  await writer.write(batchOf([{ received: NOON, bytes: 1 }, { received: NOON + HOUR, bytes: 2 }]))
+  await writer.rotate({ next: NEXT }) // no ledger
+  await writer.write(batchOf([{ received: NOON, bytes: 3 }]))
+  await writer.rotate()
+  await writer.abort()
+  await removeSegment(archive, SEGMENT)
+  assert.deepEqual(await read(archive, ids('bytes')), [{ bytes: 3 }])
 })
 
 test('what killed writers left is removed, and nothing else', async () => {

@@ -1,0 +1,83 @@
+import { readdir } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import type { LedgerRow } from '../collector/ledger.ts'
+import { duckError, openDuck, quote, type Duck } from '../duck/duck.ts'
+import type { Window } from '../duck/survey.ts'
+import type { Fault } from '../flow/stream.ts'
+import { HOUR, segmentTime } from './names.ts'
+
+/** A row of the ledger as it was written: without what was null, or is of a later version than its file. */
+export type ArchivedLedgerRow = Partial<LedgerRow> & Pick<LedgerRow, 'exporter'>
+
+/** What is wanted of the ledger. */
+export interface LedgerRequest extends Window {
+  /** Told of each file that cannot be read; the others are. */
+  onFault(fault: Fault): void
+}
+
+/**
+ * The latest row of each exporter in the ledger of an archive, by the segments that reach into the window:
+ * the busiest exporters first. None where the archive has no ledger.
+ *
+ * Rows count from when the exporter was first heard to the end of their segment.
+ */
+export async function readLedger(archive: string, request: LedgerRequest): Promise<ArchivedLedgerRow[]> {
+  const files = await ledgerFiles(archive, request)
+  if (files.length === 0) return []
+  const duck = await openDuck({ threads: 1 })
+  try {
+    try {
+      return await latestRows(duck, files)
+    } catch {
+      // one of them at least is bad: which?
+      const good: string[] = []
+      for (const file of files) {
+        try {
+          await latestRows(duck, [file])
+          good.push(file)
+        } catch (error) {
+          const { message } = duckError(error, `read ${file} as a ledger`)
+          request.onFault({ code: 'ERR_INPUT', reason: message })
+        }
+      }
+      return good.length > 0 ? await latestRows(duck, good) : []
+    }
+  } finally {
+    await duck.close()
+  }
+}
+
+/**
+ * The files of the ledger of an archive whose segments reach into the window, in order.
+ *
+ * A segment reaches to the begin of the next, and the last one to the end of its hour.
+ */
+async function ledgerFiles(
+  archive: string, { since = -Infinity, until = Infinity }: Window,
+): Promise<string[]> {
+  const root = join(archive, 'ledger')
+  const entries = await readdir(root, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [] // flows were converted into it, not collected
+    throw error
+  })
+  const files = entries.filter((entry) => entry.endsWith('.parquet')).sort()
+  const begins = files.map((file) => segmentTime(basename(file)))
+  return files.filter((_, i) => {
+    const end = begins[i + 1] ?? Math.floor(begins[i] / HOUR) * HOUR + HOUR
+    return !(end <= since || begins[i] >= until) // a name that tells no time is of any
+  }).map((file) => join(root, file))
+}
+
+async function latestRows(duck: Duck, files: readonly string[]): Promise<ArchivedLedgerRow[]> {
+  const paths = files.map(quote).join(', ')
+  const rows = await duck.rows(`
+    SELECT to_json(latest)::VARCHAR FROM (
+      SELECT * EXCLUDE (filename)
+      FROM read_parquet([${paths}], filename = true, union_by_name = true, hive_partitioning = false)
+      QUALIFY row_number() OVER (PARTITION BY exporter ORDER BY filename DESC) = 1
+    ) latest ORDER BY datagrams DESC, exporter`)
+  return rows.map(([text]) => {
+    const values = Object.entries(JSON.parse(String(text)) as LedgerRow)
+    return Object.fromEntries(values.filter(([, value]) => value !== null)) as unknown as ArchivedLedgerRow
+  })
+}

@@ -1,0 +1,180 @@
+import type { Datagram } from '../netflow/message.ts'
+import { MAX_BLOCK, putDatagram } from './datagram-block.ts'
+import type { CollectorCounters } from './report.ts'
+import type { Spool } from './spool.ts'
+
+/** Memory that blocks lie in. */
+interface Chunk {
+  readonly bytes: Uint8Array
+  readonly view: DataView
+  /** Items of the queue that refer to it, and 1 while it is written to. */
+  users: number
+}
+
+/** Blocks that wait to be decoded: `chunk.bytes[start..end)`. */
+export interface Blocks {
+  readonly kind: 'blocks'
+  readonly segment: string
+  /** Undefined while they are on disk only. */
+  chunk: Chunk | undefined
+  start: number
+  end: number
+  /** Where they begin in the segment; -1: the spool could not take them. */
+  readonly offset: number
+}
+
+/** All datagrams of a segment lie before. */
+export interface Cut {
+  readonly kind: 'cut'
+  readonly ended: string
+  readonly next: string
+}
+
+/** Datagrams between the sockets and the decoder: in the spool and, as long as there is room, in memory. */
+export interface Backlog {
+  /** Whether nothing waits. */
+  readonly isEmpty: boolean
+  /** Take a datagram. Without room in memory or in the spool it is dropped and counted. */
+  put(datagram: Readonly<Datagram>, port: number): void
+  /** Write to the spool what was put since the last call. */
+  commit(): void
+  /** End the segment: what comes now belongs to the next. */
+  cut(): void
+  /** What is to be decoded next; undefined: nothing, or it is being read from disk, and `onReady` will tell. */
+  next(): Blocks | Cut | undefined
+  /** What `next` gave has been decoded. */
+  done(): void
+}
+
+/** What a backlog is told at the beginning. */
+export interface BacklogOptions {
+  readonly spool: Spool
+  readonly counters: CollectorCounters
+  /** Bytes of memory for what waits. */
+  readonly memory: number
+  /** Told that `next` has something now that it did not have. */
+  onReady(): void
+  /** Told when the spool could not be written to, or read. */
+  onError(error: unknown): void
+}
+
+const CHUNK = 1 << 20
+
+/** An empty backlog over a spool. */
+export function newBacklog({ spool, counters, memory, onReady, onError }: BacklogOptions): Backlog {
+  const queue: (Blocks | Cut)[] = []
+  const pool: Chunk[] = []
+  const most = Math.max(2, Math.floor(memory / CHUNK))
+  let chunks = 0 // in memory, those of the pool included
+  let chunk = newChunk()
+  let at = 0 // where the next block goes
+  let from = 0 // what lies before is committed
+  let count = 0 // datagrams since then
+  let loading = false
+
+  function newChunk(): Chunk {
+    const bytes = new Uint8Array(CHUNK + MAX_BLOCK)
+    chunks++
+    return { bytes, view: new DataView(bytes.buffer), users: 1 }
+  }
+
+  function release(unused: Chunk): void {
+    if (--unused.users > 0) return
+    if (unused.bytes.length === CHUNK + MAX_BLOCK && pool.length < 4) pool.push(unused)
+    else chunks--
+  }
+
+  /** Begin another chunk. @returns whether there is room for one */
+  function turn(): boolean {
+    commit()
+    let fresh = pool.pop()
+    if (fresh) fresh.users = 1
+    else if (chunks < most || forget()) fresh = newChunk()
+    else return false
+    release(chunk)
+    chunk = fresh
+    at = from = 0
+    return true
+  }
+
+  /** Forget what is in the spool too, the latest first. @returns whether there was something */
+  function forget(): boolean {
+    for (let i = queue.length - 1; i > 0; i--) {
+      const item = queue[i]
+      if (item.kind !== 'blocks' || !item.chunk || item.chunk === chunk || item.offset < 0) continue
+      const unused = item.chunk
+      item.chunk = undefined
+      release(unused)
+      if (unused.users === 0) return true
+    }
+    return false
+  }
+
+  function commit(): void {
+    if (at === from) return
+    let offset = -1
+    try {
+      offset = spool.append(chunk.bytes, from, at)
+    } catch (error) {
+      counters.unspooled += count
+      onError(error)
+    }
+    const last = queue.at(-1)
+    // the first may be under way already
+    const goesOn = queue.length > 1 && last?.kind === 'blocks' && last.chunk === chunk && last.end === from
+      && last.segment === spool.segment && last.offset < 0 === offset < 0
+    if (goesOn) last.end = at
+    else {
+      chunk.users++
+      queue.push({ kind: 'blocks', segment: spool.segment, chunk, start: from, end: at, offset })
+    }
+    from = at
+    count = 0
+  }
+
+  async function load(item: Blocks): Promise<void> {
+    loading = true
+    const { segment, offset, start, end } = item
+    try {
+      const bytes = await spool.read(segment, offset, end - start)
+      item.chunk = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), users: 1 }
+      item.start = 0
+      item.end = bytes.length
+      chunks++
+    } catch (error) {
+      onError(error)
+      queue.shift() // it stays in the spool, for the next start
+    } finally {
+      loading = false
+      onReady()
+    }
+  }
+
+  return {
+    get isEmpty() { return queue.length === 0 && at === from },
+    put(datagram, port) {
+      if (at > CHUNK && !turn()) {
+        counters.dropped++
+        return
+      }
+      at = putDatagram(chunk.bytes, chunk.view, at, datagram, port)
+      count++
+    },
+    commit,
+    cut() {
+      commit()
+      const ended = spool.cut()
+      queue.push({ kind: 'cut', ended, next: spool.segment })
+    },
+    next() {
+      const item = queue[0]
+      if (item?.kind !== 'blocks' || item.chunk) return item
+      if (!loading) void load(item)
+      return undefined
+    },
+    done() {
+      const item = queue.shift()
+      if (item?.kind === 'blocks' && item.chunk) release(item.chunk)
+    },
+  }
+}

@@ -1,0 +1,55 @@
+import type { LedgerRow } from './ledger.ts'
+
+/** What a collector has done since it began. */
+export interface CollectorCounters {
+  /** Datagrams taken from the sockets; of these refused, since their exporters are not allowed. */
+  datagrams: number
+  refused: number
+  /** Datagrams taken, but let go undecoded: neither the spool nor memory had room. */
+  dropped: number
+  /** Datagrams that the spool could not take, and that a sudden end would have lost. */
+  unspooled: number
+  /** Flow records decoded, and of these left out by the filter. */
+  records: number
+  filtered: number
+  /** Counter samples decoded. */
+  counterSamples: number
+}
+
+/** A socket, and what the kernel says of it. */
+export interface SocketReport {
+  readonly endpoint: string
+  /** Bytes that the kernel keeps for it. */
+  readonly receiveBuffer: number
+  /** Datagrams that the kernel has dropped, most of them since the buffer was full. */
+  readonly dropped: number
+}
+
+/** Where flows go to. */
+export interface SinkReport {
+  readonly name: string
+  /** Flows and counter samples in files that have their names. */
+  rows: number
+  counterSamples: number
+  files: number
+  bytes: number
+  /** Times that it could not be written to; what was to be written is in the spool, and written later. */
+  failures: number
+}
+
+/** What a collector can say of itself. */
+export interface CollectorReport {
+  /** When it began, µs since the epoch. */
+  readonly started: number
+  readonly counters: Readonly<CollectorCounters>
+  readonly sockets: readonly SocketReport[]
+  readonly sinks: readonly Readonly<SinkReport>[]
+  readonly exporters: readonly LedgerRow[]
+  readonly spool: {
+    /** Bytes of all segments, and how many there may be. */
+    readonly bytes: number
+    readonly limit: number
+    /** Segments that have ended, but are not in all sinks yet. */
+    readonly waiting: number
+  }
+}

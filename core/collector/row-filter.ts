@@ -1,0 +1,30 @@
+import type { FlowBatch } from '../flow/batch.ts'
+import type { Exporters } from '../netflow/exporters.ts'
+import type { RowFilter } from './decoding.ts'
+
+/**
+ * A filter of rows by a predicate over batches; rows that it drops are counted with their exporters.
+ *
+ * @param select sets the element of each row to 1 or 0, and says how many rows match
+ */
+export function rowFilter(select: (batch: FlowBatch, selected: Uint8Array) => number): RowFilter {
+  let selected = new Uint8Array(0)
+  return (batch, exporters) => {
+    if (selected.length < batch.capacity) selected = new Uint8Array(batch.capacity)
+    const { length } = batch
+    if (select(batch, selected) === length) return 0
+    countDropped(batch, selected, exporters)
+    batch.keep(selected)
+    return length - batch.length
+  }
+}
+
+function countDropped(batch: FlowBatch, selected: Uint8Array, { byKey }: Exporters): void {
+  const { length, exporterAddr: { family, v4, v6 } } = batch
+  for (let row = 0; row < length; row++) {
+    if (selected[row] !== 0) continue
+    const key = family[row] === 4 ? v4[row] : String.fromCharCode(...v6.subarray(row * 16, row * 16 + 16))
+    const exporter = byKey.get(key)
+    if (exporter) exporter.counters.filtered++
+  }
+}

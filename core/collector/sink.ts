@@ -1,0 +1,27 @@
+import { hasSegment, removeSegment } from '../archive/segments.ts'
+import { openArchiveWriter, type ArchiveWriter } from '../archive/writer.ts'
+
+/** Writes segments into a sink, one after the other. A failure loses what was written of the segment. */
+export type SegmentWriter = Pick<ArchiveWriter, 'write' | 'writeCounters' | 'rotate' | 'skip' | 'abort'>
+
+/** Where flows go to: each segment is there whole, or can be written again. */
+export interface Sink {
+  /** For messages and metrics. */
+  readonly name: string
+  /** Whether all of a segment is there. */
+  has(segment: string): Promise<boolean>
+  /** Write segments from `segment` on; what is there of that one, unfinished, is removed. */
+  open(segment: string): Promise<SegmentWriter>
+}
+
+/** The archive in a folder. */
+export function archiveSink(directory: string): Sink {
+  return {
+    name: directory,
+    has: (segment) => hasSegment(directory, segment),
+    async open(segment) {
+      await removeSegment(directory, segment)
+      return openArchiveWriter(directory, { segment })
+    },
+  }
+}
