@@ -20,7 +20,8 @@ export const HELP_OPTION: TObject = Type.Object({
   help: Type.Boolean({ short: 'h', default: false, description: 'Print this help' }),
 })
 
-const COMMON_SPECS = [...optionSpecs(GLOBAL_OPTIONS), ...optionSpecs(HELP_OPTION)]
+const GLOBAL_SPECS = optionSpecs(GLOBAL_OPTIONS)
+const COMMON_SPECS = [...GLOBAL_SPECS, ...optionSpecs(HELP_OPTION)]
 
 /** A command line, read. */
 export interface CommandLine {
@@ -50,16 +51,50 @@ function isValueOf(word: string | undefined): boolean {
 }
 
 /**
- * Read a command's words: options from there, else from the environment (`FLOWKIT_<OPTION>`), else defaults.
+ * Read a command's words: options from there, else from the environment (`FLOWKIT_<OPTION>`), else from the
+ * configuration file, else defaults.
  *
+ * @param configured the file's options, as `readConfig` gives them
  * @returns 'help' where help is asked for
  * @throws UsageError saying which word is wrong, and what was expected
  */
 export function parseWords(
   command: Command, words: readonly string[], env: NodeJS.ProcessEnv,
+  configured: Readonly<Record<string, unknown>> = {},
 ): CommandLine | 'help' {
-  const own = optionSpecs(command.options)
-  const specs = [...own, ...COMMON_SPECS]
+  const given = takeApart(command, words)
+  if (given === 'help') return 'help'
+  const { raw, operands } = given
+  checkArguments(command, operands)
+  const globals = readOptions(command, GLOBAL_SPECS, raw, env, configured)
+  return {
+    args: raw['--'] as readonly string[],
+    options: readOptions(command, optionSpecs(command.options), raw, env, configured),
+    globals: globals as unknown as GlobalOptions,
+  }
+}
+
+/**
+ * The configuration file that the words name, or the environment, for a command that has `configOption`.
+ *
+ * @throws UsageError as parseWords does
+ */
+export function configPath(
+  command: Command, words: readonly string[], env: NodeJS.ProcessEnv,
+): string | undefined {
+  const spec = optionSpecs(command.options).find(({ key }) => key === command.configOption)
+  const given = spec === undefined ? 'help' : takeApart(command, words)
+  return spec === undefined || given === 'help' ? undefined : readGiven(spec, given.raw, env) as string
+}
+
+type RawOptions = Readonly<Record<string, RawValue>>
+type RawValue = string | boolean | readonly (string | boolean)[] | undefined
+
+/** Sort the words into options, by key, and operands. */
+function takeApart(
+  command: Command, words: readonly string[],
+): { raw: RawOptions; operands: readonly string[] } | 'help' {
+  const specs = [...optionSpecs(command.options), ...COMMON_SPECS]
   const { options: typed, operands } = normalise(command, words, specs)
   if (typed.includes('--help')) return 'help'
 
@@ -67,14 +102,7 @@ export function parseWords(
   const entry = cli.command(`${command.name} [...args]`, command.summary)
   for (const { name, flag } of specs) entry.option(flag ? `--${name}` : `--${name} <value>`, '')
   const { options: raw } = cli.parse(['', '', command.name, ...typed, '--', ...operands], { run: false })
-
-  checkArguments(command, operands)
-  const globals = optionSpecs(GLOBAL_OPTIONS)
-  return {
-    args: raw['--'],
-    options: readOptions(command, own, raw, env),
-    globals: readOptions(command, globals, raw, env) as unknown as GlobalOptions,
-  }
+  return { raw, operands }
 }
 
 function isOption(word: string): boolean {
@@ -140,21 +168,15 @@ function checkArguments({ name, args }: Command, operands: readonly string[]): v
   }
 }
 
-type RawValue = string | boolean | readonly (string | boolean)[] | undefined
-
 function readOptions(
-  command: Command, specs: readonly OptionSpec[], raw: Record<string, RawValue>, env: NodeJS.ProcessEnv,
+  command: Command, specs: readonly OptionSpec[], raw: RawOptions, env: NodeJS.ProcessEnv,
+  configured: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   const options: Record<string, unknown> = {}
   for (const spec of specs) {
-    const fromWords = raw[spec.key]
-    const variable = `FLOWKIT_${spec.name.replaceAll('-', '_').toUpperCase()}`
-    if (fromWords !== undefined) {
-      const given = [fromWords].flat() as (string | boolean)[]
-      options[spec.key] = spec.flag ? given.at(-1)
-        : readValue(spec, `option --${spec.name}`, given.map((each) => String(each).slice(1)))
-    } else if (env[variable]) {
-      options[spec.key] = readValue(spec, variable, [env[variable]])
+    const value = readGiven(spec, raw, env) ?? configured[spec.key]
+    if (value !== undefined) {
+      options[spec.key] = value
     } else if (spec.schema.default !== undefined) {
       options[spec.key] = readValue(spec, `option --${spec.name}`, [String(spec.schema.default)])
     } else if (spec.flag) {
@@ -166,8 +188,25 @@ function readOptions(
   return options
 }
 
-/** One value, or a list's items. Of several, the last counts. */
-function readValue(spec: OptionSpec, source: string, texts: readonly string[]): unknown {
+/** What the words say, else the environment. */
+function readGiven(spec: OptionSpec, raw: RawOptions, env: NodeJS.ProcessEnv): unknown {
+  const fromWords = raw[spec.key]
+  if (fromWords !== undefined) {
+    const given = [fromWords].flat() as (string | boolean)[]
+    return spec.flag ? given.at(-1)
+      : readValue(spec, `option --${spec.name}`, given.map((each) => String(each).slice(1)))
+  }
+  const variable = `FLOWKIT_${spec.name.replaceAll('-', '_').toUpperCase()}`
+  return env[variable] ? readValue(spec, variable, [env[variable]]) : undefined
+}
+
+/**
+ * The value of an option: of a list all items, else the last of `texts`.
+ *
+ * @param source where it is from, as a message calls it
+ * @throws UsageError `Cannot use SOURCE: expected …, found …`
+ */
+export function readValue(spec: OptionSpec, source: string, texts: readonly string[]): unknown {
   if (!spec.list) return decode(spec.item, source, texts.at(-1) ?? '')
   const items = texts.flatMap((text) => text.split(',')).map((item) => item.trim())
   return items.filter((item) => item !== '').map((item) => decode(spec.item, source, item))

@@ -23,6 +23,19 @@ export interface Example {
   readonly does: string
 }
 
+/** All options of a command, those of its configuration file among them. */
+export interface Configuration<Options> {
+  readonly options: Options
+  /** What the file asks for and does not get: for the log. */
+  readonly warnings: readonly string[]
+  /**
+   * Read them once more, from the file as it is now.
+   *
+   * @throws UsageError for what is wrong with it; the system error when it cannot be read
+   */
+  reread(): Promise<Configuration<Options>>
+}
+
 /** One subcommand. Its flags are described by `options` alone: parsing, help and completion come from it. */
 export interface Command {
   readonly name: string
@@ -33,8 +46,12 @@ export interface Command {
   readonly examples: readonly Example[]
   /** Further paragraphs of its help. */
   readonly details?: string
+  /** The key of the option that names its configuration file, which cmd/config.ts reads. */
+  readonly configOption?: string
   /** Do it. Nothing returned means 0. Errors are thrown: main turns them into messages and exit codes. */
-  run(args: readonly string[], options: unknown, io: Io): Promise<ExitCode | void>
+  run(
+    args: readonly string[], options: unknown, io: Io, configuration: Configuration<unknown>,
+  ): Promise<ExitCode | void>
 }
 
 /** The commands by name, each loaded when it is needed. */
@@ -44,7 +61,10 @@ export type CommandTable = Readonly<Record<string, () => Promise<Command>>>
 export function defineCommand<Options extends TObject>(
   command: Omit<Command, 'options' | 'run'> & {
     readonly options: Options
-    run(args: readonly string[], options: StaticDecode<Options>, io: Io): Promise<ExitCode | void>
+    run(
+      args: readonly string[], options: StaticDecode<Options>, io: Io,
+      configuration: Configuration<StaticDecode<Options>>,
+    ): Promise<ExitCode | void>
   },
 ): Command {
   return command as unknown as Command

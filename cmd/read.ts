@@ -7,14 +7,13 @@ import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../core/flow/fields.ts'
 import { NAME_SETS, type NameSet } from '../core/flow/labels.ts'
 import { CORE_FIELDS } from '../core/flow/sql.ts'
 import type { Fault, FlowReader } from '../core/flow/stream.ts'
-import { formatTime } from '../core/flow/time.ts'
-import { addToSummary, newSummary, type Summary } from '../core/query/summary.ts'
 import type { ReadRequest, WriteRequest } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
 import { findFormat, readInputs, type Input, type InputFault } from '../formats/locations.ts'
 import { choice, defineCommand, type Command } from './command.ts'
 import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveRequest, type Request } from './inputs.ts'
 import type { Io } from './io.ts'
+import { printSummary } from './read-summary.ts'
 
 const OUTPUTS = FORMATS.filter((format) => format.encoder).map((format) => format.name)
 
@@ -54,7 +53,8 @@ export const read: Command = defineCommand({
       short: '6', default: false, description: 'Print IPv6 addresses in full in the format line',
     }),
     summary: Type.Boolean({
-      default: false, description: 'Print counts, the time window and the exporters instead of flows',
+      default: false,
+      description: 'Print counts, the time window, the exporters and the ledger instead of flows',
     }),
     counters: Type.Boolean({
       default: false,
@@ -97,7 +97,7 @@ export const read: Command = defineCommand({
       ? sortedFlows(inputs, asked, sort, options.n, faults.report)
       : readInputs(inputs, asked, faults.report)
     const count = options.summary
-      ? await printSummary(reader, options.output, io)
+      ? await printSummary(reader, { ...request, output: options.output, onFault: faults.report }, io)
       : await print(reader, chosen, options, io)
     faults.finish()
     if (faults.count === 0) return 0
@@ -227,49 +227,4 @@ function scaleCounters(batch: FlowBatch): void {
       if (rates[shape[row]] && !isScaled) column[row] *= samplingRate[row]
     }
   }
-}
-
-async function printSummary(reader: FlowReader, output: string | undefined, io: Io): Promise<number> {
-  const summary = newSummary()
-  const done = io.talk.progress(() => `${summary.records} flows read`)
-  for await (const batch of reader) {
-    io.signal.throwIfAborted()
-    addToSummary(summary, batch)
-  }
-  done()
-  await io.write(output === 'json' ? `${JSON.stringify(summaryObject(summary))}\n` : summaryText(summary))
-  return summary.records
-}
-
-/** A summary as it is printed in JSON. */
-interface SummaryObject {
-  readonly records: number
-  readonly flows: number
-  readonly bytes: number
-  readonly packets: number
-  readonly first_seen?: string
-  readonly last_seen?: string
-  readonly types: Readonly<Record<string, number>>
-  readonly exporters: Readonly<Record<string, number>>
-}
-
-function summaryObject(summary: Summary): SummaryObject {
-  const { records, flows, bytes, packets, firstSeen, lastSeen, exporters, types } = summary
-  return {
-    records, flows, bytes, packets,
-    ...Number.isFinite(firstSeen) && { first_seen: formatTime(firstSeen) },
-    ...Number.isFinite(lastSeen) && { last_seen: formatTime(lastSeen) },
-    types: Object.fromEntries(types), exporters: Object.fromEntries(exporters),
-  }
-}
-
-function summaryText(summary: Summary): string {
-  const { types, exporters, ...rest } = summaryObject(summary)
-  const lines = Object.entries(rest).map(([key, value]) => `${key.replace('_', ' ').padEnd(12)}${value}`)
-  for (const [title, counts] of Object.entries({ types, exporters })) {
-    const entries = Object.entries(counts).sort((a, b) => b[1] - a[1])
-    if (entries.length === 0) continue
-    lines.push(title, ...entries.map(([name, count]) => `  ${name.padEnd(40)}${count}`))
-  }
-  return `${lines.join('\n')}\n`
 }

@@ -1,5 +1,6 @@
-import { nearest, parseWords, splitWords } from './argv.ts'
-import type { Command, CommandTable } from './command.ts'
+import { configPath, nearest, parseWords, splitWords, type CommandLine } from './argv.ts'
+import type { Command, CommandTable, Configuration } from './command.ts'
+import type { FileOptions } from './config.ts'
 import { explain, UsageError } from './errors.ts'
 import { openSession, type Session } from './io.ts'
 
@@ -33,13 +34,31 @@ export async function runWords(
 }
 
 async function runCommand(command: Command, words: readonly string[], session: Session): Promise<number> {
-  const line = parseWords(command, words, process.env)
+  const path = configPath(command, words, process.env)
+
+  async function read(): Promise<{ line: CommandLine | 'help', warnings: readonly string[] }> {
+    const file = path === undefined ? undefined : await readFileOf(command, path)
+    return { line: parseWords(command, words, process.env, file?.options), warnings: file?.warnings ?? [] }
+  }
+
+  async function reread(): Promise<Configuration<unknown>> {
+    const { line, warnings } = await read()
+    return { options: (line as CommandLine).options, warnings, reread } // for help it has not come to this
+  }
+
+  const { line, warnings } = await read()
   if (line === 'help') {
     const { renderHelp } = await import('./help.ts')
     process.stdout.write(renderHelp(command))
     return 0
   }
-  return (await command.run(line.args, line.options, session.io(line.globals))) ?? 0
+  const { args, options, globals } = line
+  return (await command.run(args, options, session.io(globals), { options, warnings, reread })) ?? 0
+}
+
+async function readFileOf(command: Command, path: string): Promise<FileOptions> {
+  const { readConfig } = await import('./config.ts')
+  return readConfig(path, command)
 }
 
 async function runWithoutCommand(

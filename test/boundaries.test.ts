@@ -28,6 +28,8 @@ const EDGES: Readonly<Record<string, readonly string[]>> = {
   'cbor-x': ['formats/cbor.ts'],
   'esbuild': ['cmd/build.ts'],
   'koffi': ['core/net/ffi.ts'],
+  'prom-client': ['core/metrics/'],
+  'smol-toml': ['cmd/config.ts'],
 }
 
 const TOP_LEVEL = [

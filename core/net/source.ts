@@ -1,4 +1,4 @@
-import { isIPv4 } from 'node:net'
+import { isIPv4, type Socket } from 'node:net'
 import { parseIpv4, parseIpv6 } from '../flow/address.ts'
 
 /** A source address as numbers. */
@@ -28,4 +28,19 @@ export function setSource(source: SourceAddress, address: string): void {
     source.family = 6
     parseIpv6(text, source.v6, 0)
   }
+}
+
+/** The other end of a connection; the same object for all its messages. */
+export interface StreamPeer extends Readonly<SourceAddress> {
+  /** The address as text. */
+  readonly address: string
+  readonly port: number
+}
+
+/** Who is at the other end of a connection; undefined if it has gone already. */
+export function peerOf({ remoteAddress, remotePort }: Socket): StreamPeer | undefined {
+  if (remoteAddress === undefined || remotePort === undefined) return undefined
+  const source: SourceAddress = { family: 0, v4: 0, v6: new Uint8Array(16) }
+  setSource(source, remoteAddress)
+  return { ...source, address: plainAddress(remoteAddress), port: remotePort }
 }

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { completeness, missingOf } from '../../../core/query/completeness.ts'
+
+test('what is missing is told in the units of the protocols', () => {
+  assert.equal(missingOf({ exporter: 'a' }), '')
+  assert.equal(missingOf({ exporter: 'a', missing_flows: 0, missing_messages: 0, missing_records: 0 }), '')
+  assert.equal(missingOf({ exporter: 'a', missing_flows: 30 }), '30 flows')
+  assert.equal(missingOf({ exporter: 'a', missing_flows: 1, missing_messages: 1, missing_records: 2 }),
+    '1 flow, 1 message, 2 data records')
+})
+
+test('completeness is a sentence about all exporters', () => {
+  assert.equal(completeness([{ exporter: 'a' }]),
+    'complete: nothing is missing by the sequence numbers of the exporter')
+  assert.equal(completeness([{ exporter: 'a' }, { exporter: 'b' }]),
+    'complete: nothing is missing by the sequence numbers of all 2 exporters')
+  assert.equal(completeness([{ exporter: 'a', missing_messages: 1 }]),
+    'incomplete: missing by the sequence numbers of the exporter: 1 message')
+  assert.equal(completeness([
+    { exporter: 'a', missing_messages: 3 }, { exporter: 'b', missing_flows: 0 },
+    { exporter: 'c', missing_messages: 4, missing_records: 60 },
+  ]), 'incomplete: missing by the sequence numbers of 2 of 3 exporters: 7 messages, 60 data records')
+})
