@@ -29,11 +29,12 @@ export function faultLog(io: Io): FaultLog {
   }
 }
 
-/** The ledger as text: a line for each exporter, then the sockets, the sinks and the spool. */
-export function reportText({ exporters, sockets, sinks, spool, counters }: CollectorReport): string {
+/** The ledger as text: a line for each exporter, then sockets, listeners, sinks and the spool. */
+export function reportText({ exporters, sockets, streams, sinks, spool, counters }: CollectorReport): string {
   return [
     ...exporters.map(({ exporter, ...row }) => `  ${exporter}: ${pairs(row)}`),
     ...sockets.map(({ endpoint, ...socket }) => `  ${endpoint}: ${pairs(socket)}`),
+    ...streams.map(({ endpoint, ...stream }) => `  ${endpoint}: ${pairs(stream)}`),
     ...sinks.map(({ name, ...sink }) => `  ${name}: ${pairs(sink)}`),
     `  spool: ${pairs(spool)}`,
     `  all: ${pairs(counters)}`,

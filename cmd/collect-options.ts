@@ -8,32 +8,34 @@ import type { SamplingRule } from '../core/netflow/sampling-rules.ts'
 
 const MAX_RATE = 0xffffffff
 
-/** A rule of `--sampling-default` and `--sampling-override`: `10.0.0.0/8=1000`. @throws FlowkitError ERR_OPTION */
+/** What `parseSamplingRule` expects, in words; so are the others. */
+export const SAMPLING_RULE = 'a network and a rate such as 10.0.0.0/8=1000'
+export const NETWORK = 'an address or a network such as 10.0.0.0/8'
+export const GROUP = 'a multicast address such as 239.1.2.3 or ff15::1%eth0'
+
+/** A rule of `--sampling-default` and `--sampling-override`. @throws FlowkitError ERR_OPTION */
 export function parseSamplingRule(text: string): SamplingRule {
-  const [cidr, count, ...rest] = text.split('=')
-  const prefix = parsePrefix(cidr)
+  const [network, count, ...rest] = text.split('=')
+  const prefix = parsePrefix(network)
   const rate = parseCount(count ?? '') ?? 0
-  if (!prefix || rest.length > 0 || rate < 1 || rate > MAX_RATE) {
-    const wanted = 'a prefix and a rate such as 10.0.0.0/8=1000'
-    throw new FlowkitError('ERR_OPTION', `Cannot use sampling rule "${text}": expected ${wanted}`)
-  }
-  return { ...prefix, rate }
+  if (prefix && rest.length === 0 && rate >= 1 && rate <= MAX_RATE) return { ...prefix, rate }
+  throw new FlowkitError('ERR_OPTION', `Cannot use sampling rule "${text}": expected ${SAMPLING_RULE}`)
 }
 
-/** A prefix of `--allow`. @throws FlowkitError ERR_OPTION */
-export function parseAllowed(text: string): Prefix {
+/** A network of `--allow`. @throws FlowkitError ERR_OPTION */
+export function parseNetwork(text: string): Prefix {
   const prefix = parsePrefix(text)
   if (prefix) return prefix
-  const wanted = 'an address or a prefix such as 10.0.0.0/8'
-  throw new FlowkitError('ERR_OPTION', `Cannot allow "${text}": expected ${wanted}`)
+  throw new FlowkitError('ERR_OPTION', `Cannot use network "${text}": expected ${NETWORK}`)
 }
 
-/** A group of `--join`: `239.1.2.3` or `ff15::1%eth0`. @throws FlowkitError ERR_OPTION */
+/** A group of `--join`. @throws FlowkitError ERR_OPTION */
 export function parseGroup(text: string): MulticastGroup {
   const [address, name] = text.split('%')
   const first = Number(address.split('.')[0])
-  const isGroup = isIP(address) === 4 ? first >= 224 && first < 240 : /^ff/i.test(address) && isIP(address) === 6
+  const isGroup = isIP(address) === 4
+    ? first >= 224 && first < 240
+    : /^ff/i.test(address) && isIP(address) === 6
   if (isGroup && name !== '') return { address, ...name !== undefined && { interface: name } }
-  const wanted = 'a multicast address such as 239.1.2.3 or ff15::1%eth0'
-  throw new FlowkitError('ERR_OPTION', `Cannot join group "${text}": expected ${wanted}`)
+  throw new FlowkitError('ERR_OPTION', `Cannot join group "${text}": expected ${GROUP}`)
 }

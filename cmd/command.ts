@@ -164,6 +164,13 @@ export function choice<const Words extends readonly string[]>(
   return Type.Union(literals, { ...annotations }) as never
 }
 
+/** An option of which `parse` makes a value, or throws FlowkitError for what is none. */
+export function parsed<T>(
+  parse: (text: string) => T, expected: string, annotations: Partial<Annotations>,
+): TTransform<TString, T> {
+  return Type.Transform(Type.String({ expected, ...annotations })).Decode(parse).Encode(String)
+}
+
 /** An option in bytes, as `parseSize` takes it: `64Mi`. */
 export function size(annotations: Annotations): TTransform<TString, number> {
   const expected = 'a size such as 500K or 64Mi'

@@ -28,6 +28,8 @@ export interface Cut {
   readonly kind: 'cut'
   readonly ended: string
   readonly next: string
+  /** Whether all that the spool has of it was given out; if not, it must be decoded again. */
+  isWhole: boolean
 }
 
 /** Datagrams between the sockets and the decoder: in the spool and, as long as there is room, in memory. */
@@ -71,6 +73,7 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
   let from = 0 // what lies before is committed
   let count = 0 // datagrams since then
   let loading = false
+  let unread = '' // a segment of which something could not be read
 
   function newChunk(): Chunk {
     const bytes = new Uint8Array(CHUNK + MAX_BLOCK)
@@ -87,14 +90,18 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
   /** Begin another chunk. @returns whether there is room for one */
   function turn(): boolean {
     commit()
-    let fresh = pool.pop()
-    if (fresh) fresh.users = 1
-    else if (chunks < most || forget()) fresh = newChunk()
-    else return false
+    const fresh = reuse() ?? (chunks < most ? newChunk() : forget() ? reuse() ?? newChunk() : undefined)
+    if (!fresh) return false
     release(chunk)
     chunk = fresh
     at = from = 0
     return true
+  }
+
+  function reuse(): Chunk | undefined {
+    const fresh = pool.pop()
+    if (fresh) fresh.users = 1
+    return fresh
   }
 
   /** Forget what is in the spool too, the latest first. @returns whether there was something */
@@ -143,7 +150,8 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
       chunks++
     } catch (error) {
       onError(error)
-      queue.shift() // it stays in the spool, for the next start
+      unread = segment
+      queue.shift()
     } finally {
       loading = false
       onReady()
@@ -164,10 +172,11 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
     cut() {
       commit()
       const ended = spool.cut()
-      queue.push({ kind: 'cut', ended, next: spool.segment })
+      queue.push({ kind: 'cut', ended, next: spool.segment, isWhole: true })
     },
     next() {
       const item = queue[0]
+      if (item?.kind === 'cut' && item.ended === unread) item.isWhole = false
       if (item?.kind !== 'blocks' || item.chunk) return item
       if (!loading) void load(item)
       return undefined

@@ -1,11 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { FlowkitError } from '../flow/errors.ts'
 import { hasPrefix, mapIpv4, type Prefix } from '../flow/prefix.ts'
+import { formatEndpoint, type Endpoint, type ListenAt, type Protocol } from '../net/endpoint.ts'
+import { listenIpfix, STREAM_LIMITS, type IpfixListener, type StreamEvents } from '../net/ipfix-stream.ts'
 import { openReceiver, type Receiver } from '../net/receiver.ts'
+import type { StreamPeer } from '../net/source.ts'
+import type { TlsIdentity } from '../net/tls-acceptor.ts'
 import type { MulticastGroup } from '../net/udp-socket.ts'
-import { formatEndpoint, type Endpoint } from '../net/udp.ts'
-import { newExporters } from '../netflow/exporters.ts'
+import { forgetSessions, newExporters, setRules } from '../netflow/exporters.ts'
 import { newDatagram } from '../netflow/message.ts'
+import type { SamplingRules } from '../netflow/sampling-rules.ts'
 import { newBacklog } from './backlog.ts'
+import { MAX_PAYLOAD } from './datagram-block.ts'
+import type { RowFilter } from './decoding.ts'
 import { ledgerOf } from './ledger.ts'
 import { recover, type ReplayOptions } from './replay.ts'
 import type { CollectorCounters, CollectorReport } from './report.ts'
@@ -14,13 +21,21 @@ import type { Sink } from './sink.ts'
 import { listSegments } from './spool-files.ts'
 import { openSpool } from './spool.ts'
 
-/** What a collector is to do. */
-export interface CollectorOptions extends ReplayOptions {
-  readonly listen: readonly Endpoint[]
-  /** Multicast groups to join, on the sockets of their family. */
-  readonly groups: readonly MulticastGroup[]
+/** What may be changed while a collector runs. */
+export interface CollectorSettings {
+  readonly filter?: RowFilter | undefined
+  readonly sampling: SamplingRules
   /** Exporters that are listened to; all if there is none. */
   readonly allow: readonly Prefix[]
+}
+
+/** What a collector is to do. */
+export interface CollectorOptions extends ReplayOptions, CollectorSettings {
+  readonly listen: readonly ListenAt[]
+  /** Who it is to exporters that connect by TLS. */
+  readonly tls?: TlsIdentity
+  /** Multicast groups to join, on the sockets of their family. */
+  readonly groups: readonly MulticastGroup[]
   /** Bytes that the kernel is asked to keep for each socket. */
   readonly receiveBuffer: number
   /** Where flows go to. */
@@ -40,6 +55,8 @@ export interface CollectorOptions extends ReplayOptions {
 /** A running collector. */
 export interface Collector {
   report(): CollectorReport
+  /** Go on with other settings. */
+  configure(settings: CollectorSettings): void
   /** End the segment that is written to: its files appear soon. */
   rotate(): void
   /** Take what the sockets still hold, decode it, and wait for the sinks. What they cannot take stays spooled. */
@@ -61,7 +78,8 @@ const DRAIN_ROUNDS = 50
  * @throws the system error of a socket or folder that cannot be opened; none is left open then
  */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const { sinks, sampling, allow, onError, onRecovered } = options
+  const { sinks, onError, onRecovered } = options
+  let settings: CollectorSettings = options
   const started = Date.now() * 1000
   const counters: CollectorCounters = {
     datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
@@ -69,23 +87,62 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const spool = await openSpool(options.spool, options.spoolSize)
   const first = spool.segment
   const older = (await listSegments(options.spool)).filter(({ id }) => id !== first)
-  const receivers: Receiver[] = []
-  try {
-    for (const endpoint of options.listen) receivers.push(await openSocket(options, endpoint))
-  } catch (error) {
-    for (const receiver of receivers) receiver.close()
-    await spool.close()
-    throw error
-  }
-
   let wake: () => void = () => {}
   const backlog = newBacklog({
     spool, counters, memory: BACKLOG_MEMORY, onReady: () => wake(), onError,
   })
+  const receivers: Receiver[] = []
+  const streams: { readonly listener: IpfixListener, readonly protocol: Protocol }[] = []
   let segments: Segments | undefined // once what was in the spool is recovered
   let isListening = true
   let lastHeard = 0
   const datagram = newDatagram()
+
+  const events: StreamEvents = {
+    onMessage(bytes, start, end, peer, received) {
+      counters.datagrams++
+      setSession(peer, received)
+      datagram.bytes = bytes
+      datagram.start = start
+      datagram.end = end
+      if (end - start > MAX_PAYLOAD) throw tooLong(end - start)
+      if (!isAllowed()) counters.refused++
+      else backlog.put(datagram, 0)
+      wake()
+    },
+    onFault: (error, { address }) => options.onFault(error, address),
+    onClose(peer) {
+      setSession(peer, Date.now() * 1000)
+      datagram.start = datagram.end = 0
+      backlog.put(datagram, 0)
+      wake()
+    },
+  }
+
+  function setSession({ family, v4, v6, port }: StreamPeer, received: number): void {
+    datagram.session = true
+    datagram.family = family
+    datagram.v4 = v4
+    datagram.v6.set(v6)
+    datagram.port = port
+    datagram.received = received
+  }
+
+  try {
+    for (const endpoint of options.listen) {
+      const { protocol, ...at } = endpoint
+      if (protocol === 'udp') receivers.push(await openSocket(options, at))
+      else {
+        const identity = protocol === 'tls' ? { tls: options.tls! } : {}
+        streams.push({ protocol, listener: await listenIpfix({ ...at, ...identity }, STREAM_LIMITS, events) })
+      }
+    }
+  } catch (error) {
+    for (const receiver of receivers) receiver.close()
+    for (const { listener } of streams) await listener.close()
+    await spool.close()
+    throw error
+  }
 
   /** Take what has arrived. @returns how many datagrams */
   function receive(): number {
@@ -98,7 +155,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
         count += got
       }
     }
-    if (count > 0) backlog.commit()
+    backlog.commit()
     return count
   }
 
@@ -106,6 +163,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     const { source: { family, v4, v6 } } = batch
     counters.datagrams += count
     datagram.bytes = batch.bytes
+    datagram.session = false
     for (let row = 0; row < count; row++) {
       datagram.start = batch.start[row]
       datagram.end = batch.end[row]
@@ -114,12 +172,14 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       if (family[row] === 6) for (let i = 0; i < 16; i++) datagram.v6[i] = v6[row * 16 + i]
       datagram.port = batch.sourcePort[row]
       datagram.received = batch.received[row]
-      if (allow.length > 0 && !isAllowed()) counters.refused++
+      if (!isAllowed()) counters.refused++
       else backlog.put(datagram, endpoint.port)
     }
   }
 
   function isAllowed(): boolean {
+    const { allow } = settings
+    if (allow.length === 0) return true
     const address = datagram.family === 4 ? mapIpv4(datagram.v4) : datagram.v6
     return allow.some((prefix) => hasPrefix(address, prefix))
   }
@@ -143,14 +203,23 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     })
   }
 
-  const recovered = recover(spool, older, first, sinks, options).catch((error: unknown) => {
+  /** The options, with the settings as they are when they are looked up. */
+  function withSettings<More>(more: More): CollectorOptions & More {
+    return {
+      ...options, ...more,
+      get filter() { return settings.filter },
+      get sampling() { return settings.sampling },
+    }
+  }
+  const recovered = recover(spool, older, first, sinks, withSettings({})).catch((error: unknown) => {
     onError(error)
-    return { exporters: newExporters(sampling), replayed: 0, unfinished: [] }
+    return { exporters: newExporters(settings.sampling), replayed: 0, unfinished: [] }
   }).then(async ({ exporters, replayed, unfinished }) => {
     if (replayed > 0) onRecovered(replayed)
-    segments = await startSegments({
-      ...options, spool, directory: options.spool, first, exporters, unfinished, counters, onReady: () => wake(),
-    })
+    forgetSessions(exporters) // connections ended with the process that had them
+    segments = await startSegments(withSettings({
+      spool, directory: options.spool, first, exporters, unfinished, counters, onReady: () => wake(),
+    }))
     wake()
   })
   const running = run()
@@ -163,10 +232,18 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
         endpoint: formatEndpoint(receiver.endpoint), receiveBuffer: receiver.receiveBuffer,
         dropped: receiver.dropped(),
       })),
+      streams: streams.map(({ protocol, listener: { endpoint, connections, counters: stream } }) => ({
+        endpoint: formatEndpoint(endpoint, protocol), connections, accepted: stream.accepted,
+        refused: stream.refused, faults: stream.faults,
+      })),
       sinks: segments?.sinks ?? [],
       exporters: segments ? ledgerOf(segments.exporters) : [],
       spool: { bytes: spool.size, limit: options.spoolSize, waiting: segments?.waiting ?? 0 },
     }),
+    configure(changed) {
+      settings = changed
+      if (segments) setRules(segments.exporters, changed.sampling)
+    },
     rotate() {
       backlog.cut()
       wake()
@@ -178,6 +255,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
         await delay(DRAIN_PAUSE)
         if (Date.now() - lastHeard >= DRAIN_PAUSE) break
       }
+      for (const { listener } of streams) await listener.close()
       isListening = false
       backlog.cut()
       wake()
@@ -188,6 +266,11 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       await spool.close()
     },
   }
+}
+
+function tooLong(size: number): FlowkitError {
+  const found = `${MAX_PAYLOAD} bytes allowed, ${size} found`
+  return new FlowkitError('ERR_LIMIT', `Cannot take IPFIX message: ${found}`)
 }
 
 function openSocket(options: CollectorOptions, endpoint: Endpoint): Promise<Receiver> {

@@ -2,8 +2,9 @@
  * The datagrams of a spool: a pcapng section whose packets are IPv4 or IPv6, each with one UDP datagram.
  *
  * Everything is little-endian, times are in µs. The headers of the packets are made up, but for the source
- * and the destination port; the destination is 192.0.2.2 or 2001:db8::2. Sources: draft-ietf-opsawg-pcapng
- * §4.1 to §4.3, RFC 791, RFC 8200, RFC 768, RFC 1071.
+ * and the destination port; the destination is 192.0.2.2 or 2001:db8::2. What came by a connection goes to
+ * 192.0.2.3 or 2001:db8::3, message by message, and its end is an empty datagram. Sources:
+ * draft-ietf-opsawg-pcapng §4.1 to §4.3, RFC 791, RFC 8200, RFC 768, RFC 1071.
  */
 import { FlowkitError, type ErrorCode } from '../flow/errors.ts'
 import type { Datagram } from '../netflow/message.ts'
@@ -32,7 +33,7 @@ const V6_START = 0x60
 const UDP = 17
 const HOP_LIMIT = 64
 const DO_NOT_FRAGMENT = 0x4000
-/** The collector, in networks for documentation: 192.0.2.2 (RFC 5737), 2001:db8::2 (RFC 3849). */
+/** The collector, in networks for documentation: 192.0.2.2 (RFC 5737), 2001:db8::2 (RFC 3849). Then 3. */
 const COLLECTOR_V4 = 0xc0000202
 const COLLECTOR_V6 = [0x20010db8, 0, 0, 2]
 /** What all IPv4 headers have in common in their checksum: all but length and source. */
@@ -44,6 +45,9 @@ const MAX_TIME_HIGH = 2 ** 21 // times are whole numbers in doubles: below 2^53 
 export const DATAGRAM_OVERHEAD: number = V6_OVERHEAD + 3
 /** Longest block: with 65,527 bytes over IPv6; over IPv4 there are 65,507 at most. */
 export const MAX_BLOCK: number = 65_608
+
+/** Longest payload over IPv4. */
+export const MAX_PAYLOAD = 65_507
 
 /** What a segment begins with: a section header and the interface of all its packets. */
 export const SEGMENT_HEADER: Uint8Array = segmentHeader()
@@ -104,7 +108,7 @@ export function putDatagram(
   view.setUint16(udp + 6, 0) // no checksum, which IPv4 allows
   chunk.set(bytes.subarray(start, end), udp + UDP_SIZE)
   if (!isV6) {
-    writeIpv4(view, ip, captured, datagram.v4)
+    writeIpv4(view, ip, captured, datagram.v4, datagram.session ? 1 : 0)
     return at + size
   }
   view.setUint32(ip, V6_START << 24)
@@ -114,17 +118,18 @@ export function putDatagram(
   const { v6 } = datagram
   for (let i = 0; i < 16; i++) chunk[ip + 8 + i] = v6[i]
   for (let i = 0; i < 4; i++) view.setUint32(ip + 24 + i * 4, COLLECTOR_V6[i])
+  if (datagram.session) view.setUint32(ip + 36, COLLECTOR_V6[3] + 1)
   view.setUint16(udp + 6, checksumV6(view, ip, length), true)
   return at + size
 }
 
-function writeIpv4(view: DataView, at: number, length: number, source: number): void {
+function writeIpv4(view: DataView, at: number, length: number, source: number, session: number): void {
   view.setUint32(at, V4_START << 24 | length) // no type of service
   view.setUint32(at + 4, DO_NOT_FRAGMENT) // an identification is for fragments only (RFC 6864)
   view.setUint16(at + 8, HOP_LIMIT << 8 | UDP)
-  view.setUint16(at + 10, ~fold(V4_SUM + length + (source >>> 16) + (source & 0xffff)))
+  view.setUint16(at + 10, ~fold(V4_SUM + session + length + (source >>> 16) + (source & 0xffff)))
   view.setUint32(at + 12, source)
-  view.setUint32(at + 16, COLLECTOR_V4)
+  view.setUint32(at + 16, COLLECTOR_V4 + session)
 }
 
 /**
@@ -191,6 +196,7 @@ function takeDatagram(bytes: Uint8Array, view: DataView, at: number, datagram: D
   datagram.received = view.getUint32(at + 12, true) * 2 ** 32 + view.getUint32(at + 16, true)
   datagram.port = view.getUint16(udp)
   datagram.family = isV6 ? 6 : 4
+  datagram.session = isV6 ? view.getUint32(ip + 36) > COLLECTOR_V6[3] : view.getUint32(ip + 16) > COLLECTOR_V4
   if (isV6) {
     const { v6 } = datagram
     for (let i = 0; i < 16; i++) v6[i] = bytes[ip + 8 + i]

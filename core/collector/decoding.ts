@@ -2,7 +2,7 @@ import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
 import { formatIpv4, formatIpv6 } from '../flow/address.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { datagramDecoder, type DatagramDecoder } from '../netflow/datagram.ts'
-import type { Exporters } from '../netflow/exporters.ts'
+import { forgetSession, type Exporters } from '../netflow/exporters.ts'
 import { newDatagram } from '../netflow/message.ts'
 import type { CounterSample } from '../netflow/sflow/counters.ts'
 import { readDatagram } from './datagram-block.ts'
@@ -13,7 +13,8 @@ export type RowFilter = (batch: FlowBatch, exporters: Exporters) => number
 
 /** How datagrams become rows. */
 export interface DecodingOptions {
-  readonly filter?: RowFilter
+  /** Looked up for each batch, since it may be changed. */
+  readonly filter?: RowFilter | undefined
   /** Told of a datagram that could not be decoded. */
   onFault(error: FlowkitError, exporter: string): void
 }
@@ -53,7 +54,7 @@ const MAX_SAMPLES = 1024
  * @param onError told of a writer that failed
  */
 export function newDecoding(
-  exporters: Exporters, { filter, onFault }: DecodingOptions, counts: DecodingCounts,
+  exporters: Exporters, options: DecodingOptions, counts: DecodingCounts,
   writers: () => readonly SegmentWriter[], onError: (writer: SegmentWriter, error: unknown) => void,
   onFree: () => void = () => {},
 ): Decoding {
@@ -77,7 +78,7 @@ export function newDecoding(
   }
 
   async function write(full: FlowBatch): Promise<void> {
-    const dropped = filter?.(full, exporters) ?? 0
+    const dropped = options.filter?.(full, exporters) ?? 0
     counts.filtered += dropped
     if (full.length > 0) await toAll((writer) => writer.write(full))
     full.clear()
@@ -116,12 +117,16 @@ export function newDecoding(
         const next = readDatagram(bytes, view, at, end, datagram)
         if (next < 0) return end
         at = next
+        if (datagram.session && datagram.start === datagram.end) { // its end
+          forgetSession(exporters, datagram.family, datagram.v4, datagram.v6, datagram.port)
+          continue
+        }
         try {
           decoder.decode(datagram, batch)
         } catch (error) {
           if (!(error instanceof FlowkitError)) throw error
           const { family, v4, v6 } = datagram
-          onFault(error, family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0))
+          options.onFault(error, family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0))
         }
         if (batch.length >= BATCH_SIZE) handBatch()
         if (samples.length >= MAX_SAMPLES) handSamples()

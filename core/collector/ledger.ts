@@ -42,10 +42,9 @@ export function ledgerOf(exporters: Exporters): LedgerRow[] {
   return [...exporters.byKey.values()].map(rowOf)
 }
 
-function rowOf({ family, v4, v6, counters, domains }: Exporter): LedgerRow {
-  const missing = [0, 0, 0]
-  let reordered = 0
-  let restarts = 0
+function rowOf({ family, v4, v6, counters, domains, ended }: Exporter): LedgerRow {
+  const missing = [0, 0, ended.missing]
+  let { reordered, restarts } = ended
   for (const [key, { sequence }] of domains) {
     const version = versionOf(key)
     missing[version === 9 || version === SFLOW_VERSION ? 1 : version === 10 ? 2 : 0] += sequence.missing

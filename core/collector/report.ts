@@ -2,7 +2,7 @@ import type { LedgerRow } from './ledger.ts'
 
 /** What a collector has done since it began. */
 export interface CollectorCounters {
-  /** Datagrams taken from the sockets; of these refused, since their exporters are not allowed. */
+  /** Datagrams, and messages of connections, taken; of these refused, since their exporters are not allowed. */
   datagrams: number
   refused: number
   /** Datagrams taken, but let go undecoded: neither the spool nor memory had room. */
@@ -25,6 +25,16 @@ export interface SocketReport {
   readonly dropped: number
 }
 
+/** A listener for connections. */
+export interface StreamReport {
+  readonly endpoint: string
+  /** Connections now open, and so far accepted, refused for their number, and closed for a fault. */
+  readonly connections: number
+  readonly accepted: number
+  readonly refused: number
+  readonly faults: number
+}
+
 /** Where flows go to. */
 export interface SinkReport {
   readonly name: string
@@ -43,6 +53,7 @@ export interface CollectorReport {
   readonly started: number
   readonly counters: Readonly<CollectorCounters>
   readonly sockets: readonly SocketReport[]
+  readonly streams: readonly StreamReport[]
   readonly sinks: readonly Readonly<SinkReport>[]
   readonly exporters: readonly LedgerRow[]
   readonly spool: {

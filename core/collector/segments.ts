@@ -56,7 +56,7 @@ interface Slot {
 
 /** Begin with a segment of the spool. */
 export async function startSegments(options: SegmentsOptions): Promise<Segments> {
-  const { spool, directory, exporters, counters, sampling, onError, onFile, onReady } = options
+  const { spool, directory, exporters, counters, onError, onFile, onReady } = options
   const slots: Slot[] = options.sinks.map((sink) => ({
     sink, writer: undefined, isBroken: false,
     report: { name: sink.name, rows: 0, counterSamples: 0, files: 0, bytes: 0, failures: 0 },
@@ -167,9 +167,9 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
   async function retry(): Promise<boolean> {
     const { segment, sinks } = unfinished[0]
     const found = (await listSegments(directory)).find(({ id }) => id === segment)
-    const state = found?.hasState ? await readExporters(spool, segment, sampling, onError) : undefined
+    const state = found?.hasState ? await readExporters(spool, segment, options.sampling, onError) : undefined
     const failed = found && found.size > 0
-      ? await replaySegment(segment, found.path, state ?? newExporters(sampling), sinks, options, async () => {})
+      ? await replaySegment(segment, found.path, state ?? newExporters(options.sampling), sinks, options, async () => {})
       : []
     unfinished.shift()
     if (failed.length > 0) {

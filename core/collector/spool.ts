@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs'
+import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { newSegment } from '../archive/names.ts'
@@ -111,8 +111,19 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
   }
 
   function create(): void {
-    fd = openSync(path, 'wx', 0o600)
+    try {
+      fd = openSync(path, 'wx', 0o600)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      remake()
+      fd = openSync(path, 'wx', 0o600)
+    }
     isFolderSynced = false
+  }
+
+  /** Somebody has removed the folder: go on in a new one. */
+  function remake(): void {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
   }
 
   return {
@@ -160,8 +171,9 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
       return bytes
     },
     sync,
-    writeState(id, state) {
-      return writeState(pathOf(id, STATE_EXTENSION), pathOf(id, UNFINISHED_EXTENSION), state)
+    async writeState(id, state) {
+      remake()
+      await writeState(pathOf(id, STATE_EXTENSION), pathOf(id, UNFINISHED_EXTENSION), state)
     },
     readState: (id) => readState(pathOf(id, STATE_EXTENSION)),
     async remove(id) {

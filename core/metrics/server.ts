@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Endpoint } from '../net/udp.ts'
+import type { Endpoint } from '../net/endpoint.ts'
 
 /** What Prometheus can scrape. */
 export interface Metrics {

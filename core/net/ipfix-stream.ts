@@ -3,7 +3,7 @@ import { FlowkitError } from '../flow/errors.ts'
 import { messageCutter, type MessageCutter } from './ipfix-messages.ts'
 import { peerOf, type StreamPeer } from './source.ts'
 import { tlsAcceptor, type TlsIdentity } from './tls-acceptor.ts'
-import type { Endpoint } from './udp.ts'
+import type { Endpoint } from './endpoint.ts'
 
 /** Where to listen: by TLS if there is an identity, else by TCP. */
 export interface StreamEndpoint extends Endpoint {

@@ -2,7 +2,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import { setImmediate as turn } from 'node:timers/promises'
 import { connect as connectTls } from 'node:tls'
 import { FlowkitError } from '../flow/errors.ts'
-import type { Endpoint } from './udp.ts'
+import type { Endpoint } from './endpoint.ts'
 
 /** Where messages go: by TLS if `tls` is there, else by TCP. */
 export interface StreamDestination {

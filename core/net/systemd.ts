@@ -9,7 +9,7 @@ import * as fs from 'node:fs'
 import { FlowkitError } from '../flow/errors.ts'
 import { loadLibc, type Libc } from './ffi.ts'
 import { AF_INET, AF_INET6, SOL_SOCKET, localEndpoint, systemError } from './udp-socket.ts'
-import type { Endpoint } from './udp.ts'
+import type { Endpoint } from './endpoint.ts'
 
 const AF_UNIX = 1 // bits/socket.h
 const SOCK_STREAM = 1 // bits/socket_type.h, as are the next two

@@ -5,7 +5,7 @@ import {
   SO_SNDBUFFORCE, bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize,
   systemError,
 } from './udp-socket.ts'
-import { formatEndpoint, type Endpoint } from './udp.ts'
+import { formatEndpoint, type Endpoint } from './endpoint.ts'
 
 /** What to send, and where. */
 export interface UdpBlastOptions extends Endpoint {

@@ -7,7 +7,7 @@ import {
   bufferSize, createSocket, encodeAddress, joinGroup, localEndpoint, pollDescriptors, setBufferSize,
   setOption, systemError, type MulticastGroup,
 } from './udp-socket.ts'
-import type { Endpoint } from './udp.ts'
+import type { Endpoint } from './endpoint.ts'
 
 /** How much memory to receive into. */
 export interface BatchSizes {

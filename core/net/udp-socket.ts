@@ -23,7 +23,7 @@ import { getSystemErrorName } from 'node:util'
 import { FlowkitError } from '../flow/errors.ts'
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from '../flow/address.ts'
 import type { Libc } from './ffi.ts'
-import { formatEndpoint, type Endpoint } from './udp.ts'
+import { formatEndpoint, type Endpoint } from './endpoint.ts'
 
 /** sizeof(struct mmsghdr). */
 export const MMSGHDR_SIZE = 64
@@ -160,7 +160,10 @@ export function localEndpoint(libc: Libc, fd: number): Endpoint {
 /** Bind a socket to an endpoint. @throws FlowkitError ERR_OPTION, or the system error */
 export function bindSocket(libc: Libc, fd: number, endpoint: Endpoint): void {
   const { bytes, length } = encodeAddress(libc, endpoint)
-  if (libc.bind(fd, bytes, length) < 0) throw systemError(libc, 'bind', formatEndpoint(endpoint))
+  if (libc.bind(fd, bytes, length) < 0) {
+    const { address, port } = endpoint // as Node's own errors have them
+    throw Object.assign(systemError(libc, 'bind', formatEndpoint(endpoint)), { address, port })
+  }
 }
 
 /** A multicast group. */

@@ -81,7 +81,7 @@ export interface Exporter {
   /** What sequence numbers have told in sessions that have ended; in data records, for they are of IPFIX. */
   readonly ended: { missing: number, reordered: number, restarts: number }
   /** Sampling rates as configured. */
-  readonly rates: ExporterRates
+  rates: ExporterRates
   templates: number
   templateBytes: number
   readonly counters: ExporterCounters
@@ -90,7 +90,7 @@ export interface Exporter {
 /** All exporters, the least recently heard first. */
 export interface Exporters {
   readonly byKey: Map<number | string, Exporter>
-  readonly rules: SamplingRules
+  rules: SamplingRules
   readonly plans: Plans
   latest: Exporter | undefined
   domains: number
@@ -108,6 +108,14 @@ export function newExporters(rules: SamplingRules = NO_RULES): Exporters {
   return {
     byKey: new Map(), rules, plans: newPlans(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0,
     names: 0, waitingBytes: 0, forgotten: 0,
+  }
+}
+
+/** From now on, other rates are configured. */
+export function setRules(all: Exporters, rules: SamplingRules): void {
+  all.rules = rules
+  for (const exporter of all.byKey.values()) {
+    exporter.rates = ratesOf(rules, exporter.family, exporter.v4, exporter.v6)
   }
 }
 

@@ -46,7 +46,7 @@ async function start(options: Partial<CollectorOptions> = {}, sink: MemorySink =
   const errors: unknown[] = []
   const spool = options.spool ?? join(folder, String(++folders), 'spool')
   const collector = await startCollector({
-    listen: [{ address: '127.0.0.1', port: 0 }], groups: [], allow: [], receiveBuffer: 1 << 20, sinks: [sink],
+    listen: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }], groups: [], allow: [], receiveBuffer: 1 << 20, sinks: [sink],
     spool, spoolSize: 2 ** 30, spoolSync: 1000, sampling: NO_RULES,
     onFault: (error, exporter) => faults.push([exporter, error.message]),
     onError: (error) => errors.push(error),
@@ -151,8 +151,8 @@ test('exporters that are not allowed are refused and counted', async () => {
 test('all sockets are closed again when one of them cannot be opened', async () => {
   const { collector } = await start()
   const [, port] = /:(\d+)$/.exec(collector.report().sockets[0].endpoint)!
-  const taken = { address: '127.0.0.1', port: Number(port) }
-  await assert.rejects(start({ listen: [{ address: '127.0.0.1', port: 0 }, taken] }), { code: 'EADDRINUSE' })
+  const taken = { protocol: 'udp', address: '127.0.0.1', port: Number(port) } as const
+  await assert.rejects(start({ listen: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }, taken] }), { code: 'EADDRINUSE' })
   await collector.stop()
 })
 

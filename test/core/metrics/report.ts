@@ -15,6 +15,7 @@ export function ledgerRow(exporter: string, values: Partial<LedgerRow> = {}): Le
 export function reportOf(...exporters: readonly LedgerRow[]): CollectorReport {
   return {
     started: 1795262400_250_000,
+    streams: [],
     counters: {
       datagrams: 1000, refused: 3, dropped: 4, unspooled: 5, records: 20_000, filtered: 600,
       counterSamples: 70,

@@ -37,8 +37,8 @@ test('what a collector received is accounted for by the metrics that are scraped
   const folder = await mkdtemp(join(tmpdir(), 'metrics-test-'))
   t.after(() => rm(folder, { recursive: true }))
   const collector = await startCollector({
-    listen: [{ address: '127.0.0.1', port: 0 }], groups: [], receiveBuffer: 1 << 20, sinks: [memorySink()],
-    allow: [parsePrefix('127.0.0.1/32'), parsePrefix('127.0.0.2/32')],
+    listen: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }], groups: [], receiveBuffer: 1 << 20, sinks: [memorySink()],
+    allow: [parsePrefix('127.0.0.1/32')!, parsePrefix('127.0.0.2/32')!],
     spool: join(folder, 'spool'), spoolSize: 2 ** 30, spoolSync: 1000, sampling: NO_RULES,
     onFault() {}, onError: (error) => assert.fail(String(error)), onFile() {}, onRecovered() {},
   })

@@ -1,0 +1,46 @@
+import { dirname, join, resolve } from 'node:path'
+import { runMonitor } from '../core/net/monitor.ts'
+import { findAccount, makeFolder } from '../core/net/privileges.ts'
+import { openNotifier } from '../core/net/systemd.ts'
+import { openUdpSocket } from '../core/net/udp-receiver.ts'
+import type { CollectOptions, Plan } from './collect-plan.ts'
+import type { ExitCode } from './command.ts'
+import { UsageError } from './errors.ts'
+import type { Io } from './io.ts'
+
+/**
+ * Open the sockets, and start this program again as another user, who can write to the archive and the state
+ * only; wait for its end.
+ *
+ * @returns its exit code
+ */
+export async function monitorCollector(plan: Plan, options: CollectOptions, io: Io): Promise<ExitCode> {
+  const { user = '', chroot, pidFile, onRotate, config, tlsKey, tlsCert, tlsCa } = options
+  if (onRotate !== undefined) {
+    throw new UsageError('Cannot use option --on-rotate with --user: what is confined cannot start programs')
+  }
+  const account = findAccount(user)
+  const writable = [plan.state, ...plan.places].map((path) => resolve(path))
+  for (const folder of [...writable, join(resolve(plan.state), 'spool')]) makeFolder(folder, account)
+  const descriptors: number[] = []
+  const { receiveBuffer, join: groups = [] } = options
+  for (const { protocol, ...endpoint } of plan.listen) {
+    if (protocol !== 'udp') continue
+    const own = groups.filter(({ address }) => {
+      return endpoint.address === '::' || address.includes(':') === endpoint.address.includes(':')
+    })
+    descriptors.push(await openUdpSocket({ ...endpoint, receiveBuffer, groups: own }))
+  }
+  const files = [config, tlsKey, tlsCert, tlsCa].filter((path) => path !== undefined)
+  const notifier = await openNotifier(io.env)
+  const isNetwork = options.metrics !== undefined || plan.listen.some(({ protocol }) => protocol !== 'udp')
+  const code = await runMonitor({
+    descriptors, writable, network: isNetwork,
+    become: { account, ...chroot !== undefined && { chroot } },
+    readable: files.map((path) => dirname(resolve(path))),
+    ...pidFile !== undefined && { pidFile },
+    onReady: () => notifier.ready(),
+  })
+  notifier.close()
+  return code as ExitCode
+}

@@ -1,0 +1,187 @@
+import { spawn } from 'node:child_process'
+import { unlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startCollector, type Collector, type CollectorOptions } from '../core/collector/collector.ts'
+import { archiveSink } from '../core/collector/sink.ts'
+import { formatEndpoint } from '../core/net/endpoint.ts'
+import type { Inheritance } from '../core/net/monitor.ts'
+import { openNotifier, watchdogInterval, type Notifier } from '../core/net/systemd.ts'
+import type { MetricsServer } from '../core/metrics/server.ts'
+import { faultLog, reportText, type FaultLog } from './collect-log.ts'
+import { planOf, type CollectOptions, type Plan } from './collect-plan.ts'
+import type { Configuration, ExitCode } from './command.ts'
+import { explain } from './errors.ts'
+import type { Io } from './io.ts'
+
+/** Options that take effect when the configuration is read again; the others want a restart. */
+const CHANGEABLE = ['filter', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate'] as const
+
+/** Collect until a signal ends it. @param child what the monitor gave, if there is one */
+export async function runCollector(
+  plan: Plan, options: CollectOptions, configuration: Configuration<CollectOptions>, io: Io,
+  child: Inheritance | undefined,
+): Promise<ExitCode> {
+  let current = { plan, options }
+  const faults = faultLog(io)
+  for (const note of child?.notes ?? []) io.talk.debug(note)
+  const collector = await startCollector({
+    ...plan.settings,
+    ...plan.tls && { tls: plan.tls },
+    listen: plan.listen,
+    groups: options.join ?? [],
+    sinks: plan.places.map(archiveSink),
+    spool: join(plan.state, 'spool'),
+    spoolSize: options.spoolSize,
+    spoolSync: options.spoolSync,
+    receiveBuffer: options.receiveBuffer,
+    ...child && { open: await inherited(child) },
+    onFault: (error, exporter) => faults.say(exporter, error.message),
+    onError: (error) => faults.say('', explain(error, '').message),
+    onFile(path, rows) {
+      io.talk.debug(`${rows} rows written to ${path}`)
+      const { onRotate } = current.options
+      if (onRotate !== undefined) runHook(onRotate, path, io)
+    },
+    onRecovered(segments) {
+      io.talk.info(`${segments} ${segments === 1 ? 'segment' : 'segments'} of the spool recovered`)
+    },
+  })
+  const metrics = await serveReport(collector, options)
+  const notifier = await openNotifier(child ? {} : io.env) // the monitor speaks for its child
+  if (options.pidFile !== undefined && !child) await writeFile(options.pidFile, `${process.pid}\n`)
+
+  /** Read the configuration again; a bad one changes nothing. */
+  async function reload(): Promise<void> {
+    notifier.reloading()
+    try {
+      const { options: next, warnings } = await configuration.reread()
+      for (const warning of warnings) io.talk.warn(warning)
+      const fresh = planOf(next, io.env)
+      sayFixed(current.options, next, io)
+      collector.configure(fresh.settings)
+      current = { plan: fresh, options: next }
+    } catch (error) {
+      io.talk.error(`${explain(error, '').message}; the configuration stays as it was`)
+    }
+    collector.rotate()
+    notifier.ready()
+  }
+
+  const ended = untilAborted(io, () => current.plan.rotate, {
+    SIGHUP: () => void reload(),
+    SIGUSR1: () => collector.rotate(),
+    SIGUSR2: () => io.talk.info(`ledger\n${reportText(collector.report())}`),
+  }, () => collector.rotate())
+  const watchdog = startWatchdog(notifier, io)
+  sayReady(collector, plan, metrics, options, io)
+  child?.ready()
+  notifier.ready()
+  await ended
+  notifier.stopping()
+  clearInterval(watchdog)
+  await collector.stop()
+  await metrics?.close()
+  if (options.pidFile !== undefined && !child) await unlink(options.pidFile).catch(() => {})
+  notifier.close()
+  return summarize(collector, faults, io)
+}
+
+/** Opens the sockets that a monitor has opened, in their order. */
+async function inherited({ descriptors }: Inheritance): Promise<NonNullable<CollectorOptions['open']>> {
+  const { adoptUdpReceiver } = await import('../core/net/udp-receiver.ts')
+  let next = 0
+  return () => adoptUdpReceiver(descriptors[next++])
+}
+
+async function serveReport(
+  collector: Collector, { metrics }: CollectOptions,
+): Promise<MetricsServer | undefined> {
+  if (metrics === undefined) return undefined
+  try {
+    const [{ collectorMetrics }, { serveMetrics }] = await Promise.all([
+      import('../core/metrics/collector-metrics.ts'), import('../core/metrics/server.ts'),
+    ])
+    return await serveMetrics(metrics, await collectorMetrics(() => collector.report()), () => true)
+  } catch (error) {
+    await collector.stop()
+    throw error
+  }
+}
+
+/** Say which changes of the configuration want a restart. */
+function sayFixed(before: CollectOptions, after: CollectOptions, io: Io): void {
+  const changed = Object.keys({ ...before, ...after }).filter((key) => {
+    const name = key as keyof CollectOptions
+    return !CHANGEABLE.includes(name as (typeof CHANGEABLE)[number])
+      && JSON.stringify(before[name]) !== JSON.stringify(after[name])
+  })
+  if (changed.length > 0) io.talk.warn(`a restart is needed for the changes of ${changed.join(', ')}`)
+}
+
+/** Said last: from here on datagrams and signals count. */
+function sayReady(
+  collector: Collector, { places }: Plan, metrics: MetricsServer | undefined, { receiveBuffer }: CollectOptions,
+  io: Io,
+): void {
+  const { sockets, streams } = collector.report()
+  const smallest = Math.min(...sockets.map((socket) => socket.receiveBuffer))
+  if (smallest < receiveBuffer) {
+    io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
+  }
+  const names = [...sockets, ...streams].map(({ endpoint }) => endpoint)
+  if (metrics) io.talk.info(`metrics on ${formatEndpoint(metrics.endpoint, 'http')}/metrics`)
+  io.talk.info(`collecting on ${names.join(', ')} into ${places.join(', ')}`)
+}
+
+function summarize(collector: Collector, faults: FaultLog, io: Io): ExitCode {
+  faults.finish()
+  const { counters, sinks, spool } = collector.report()
+  const { datagrams, records, filtered, refused, dropped, counterSamples } = counters
+  const written = Math.min(...sinks.map(({ rows }) => rows))
+  io.talk.info(`${datagrams} datagrams received, ${refused} refused, ${records} flows decoded, `
+    + `${filtered} filtered, ${written} written`)
+  if (counterSamples > 0) io.talk.info(`${counterSamples} counter samples decoded`)
+  if (dropped > 0) io.talk.error(`${dropped} datagrams lost: there was no room in the spool nor in memory`)
+  if (spool.waiting > 0) {
+    io.talk.warn(`${spool.waiting} segments stay in the spool, ${spool.bytes} bytes: they are written at the `
+      + 'next start')
+  }
+  return dropped + spool.waiting > 0 ? 3 : 0
+}
+
+/** Run the command for a file; what it prints goes where our talk goes. */
+function runHook(command: string, path: string, io: Io): void {
+  const env = { ...io.env, FLOWKIT_FILE: path }
+  const child = spawn(command, { shell: true, env, stdio: ['ignore', 2, 2] })
+  child.on('error', (error) => io.talk.error(`Cannot run "${command}": ${error.message}`))
+  child.on('exit', (code, signal) => {
+    if (code !== 0) io.talk.error(`Cannot run "${command}": it ended with ${signal ?? `exit code ${code}`}`)
+  })
+}
+
+function startWatchdog(notifier: Notifier, io: Io): NodeJS.Timeout | undefined {
+  const every = watchdogInterval(io.env, process.pid)
+  return every === undefined ? undefined : setInterval(() => notifier.watchdog(), every)
+}
+
+/** Wait for the end; do what signals ask for, and `rotate` on the wall clock's multiples of the interval. */
+function untilAborted(
+  io: Io, every: () => number, signals: Readonly<Partial<Record<NodeJS.Signals, () => void>>>,
+  rotate: () => void,
+): Promise<void> {
+  if (io.signal.aborted) return Promise.resolve()
+  return new Promise((resolve) => {
+    const next = () => setTimeout(tick, every() - Date.now() % every())
+    let timer = next()
+    function tick(): void {
+      rotate()
+      timer = next()
+    }
+    for (const [name, action] of Object.entries(signals)) process.on(name, action)
+    io.signal.addEventListener('abort', () => {
+      clearTimeout(timer)
+      for (const [name, action] of Object.entries(signals)) process.off(name, action)
+      resolve()
+    }, { once: true })
+  })
+}
