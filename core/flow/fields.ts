@@ -115,6 +115,7 @@ const TABLE = {
   aggregation: ['u8', '', '- - - -', 'Aggregation scheme of the record (v8)'],
   src_tag: ['u32', '', '- - - src_tag', 'Source tag of flow-tools'],
   dst_tag: ['u32', '', '- - - dst_tag', 'Destination tag of flow-tools'],
+  shortcut_mode: ['u8', '', '- - - -', 'Shortcut mode of the switch (v7)'],
   valid_flags: ['u16', '', '- - - -', 'Which fields are invalid (v7)'],
 
   // How the flow ended and what became of it

@@ -33,7 +33,8 @@ const DEFINITIONS: readonly Definition[] = [
     ({ started }) => started / 1e6),
 
   // received = refused + dropped + those of all exporters + those that wait in the spool
-  one('datagrams_total', 'Datagrams taken from the sockets', ({ counters }) => counters.datagrams),
+  one('datagrams_total', 'Datagrams, and messages of connections, taken',
+    ({ counters }) => counters.datagrams),
   one('datagrams_refused_total', 'Datagrams refused since their exporters are not allowed',
     ({ counters }) => counters.refused),
   one('datagrams_dropped_total', 'Datagrams let go undecoded since neither the spool nor memory had room',
@@ -41,7 +42,7 @@ const DEFINITIONS: readonly Definition[] = [
   one('datagrams_unspooled_total', 'Datagrams that the spool could not take and a sudden end would have lost',
     ({ counters }) => counters.unspooled),
 
-  // decoded = filtered + those of a sink + those that it has not written yet
+  // decoded = filtered + those of a sink, written or lost, + those that it has not written yet
   one('records_total', 'Flow records decoded', ({ counters }) => counters.records),
   one('records_filtered_total', 'Flow records left out by the filter', ({ counters }) => counters.filtered),
   one('statistics_samples_total', 'Counter samples of sFlow decoded',
@@ -52,8 +53,16 @@ const DEFINITIONS: readonly Definition[] = [
     dropped_datagrams_total: ['Datagrams dropped by the kernel, most of them since the buffer was full',
       (socket) => socket.dropped],
   }),
+  ...each('stream', 'endpoint', (all) => all.streams.map((stream) => [stream.endpoint, stream]), {
+    connections: ['Connections now open', (stream) => stream.connections],
+    accepted_connections_total: ['Connections accepted', (stream) => stream.accepted],
+    refused_connections_total: ['Connections refused since there were too many', (stream) => stream.refused],
+    faulty_connections_total: ['Connections closed for a fault', (stream) => stream.faults],
+  }),
   ...each('sink', 'sink', (all) => all.sinks.map((sink) => [sink.name, sink]), {
     records_total: ['Flow records written, in files that have their names', (sink) => sink.rows],
+    records_lost_total: ['Flow records that it could not take, and that are not in the spool any more',
+      (sink) => sink.lost],
     statistics_samples_total: ['Counter samples of sFlow written, likewise', (sink) => sink.counterSamples],
     files_total: ['Files written', (sink) => sink.files],
     bytes_total: ['Bytes of the files written', (sink) => sink.bytes],
@@ -109,10 +118,10 @@ const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
  * What a collector and its process can say of themselves, for Prometheus; asked at each scrape.
  *
  * The ledger's statements are told by these: `flowkit_datagrams_total` grows by the refused and dropped ones
- * and by `flowkit_exporter_datagrams_total` of all exporters, `flowkit_records_total` by the filtered ones and
- * by `flowkit_sink_records_total` of each sink, but for what is still on its way; `flowkit_exporter_missing`.
- * What is told of exporters counts on over restarts, all else begins anew. Exporters beyond the 200 busiest are
- * summed up under the label `other`.
+ * and by `flowkit_exporter_datagrams_total` of all exporters; `flowkit_records_total` by the filtered ones,
+ * and each sink's `flowkit_sink_records_total` and `flowkit_sink_records_lost_total`, but for what is still
+ * on its way; `flowkit_exporter_missing`. What is told of exporters counts on over restarts, all else begins
+ * anew. Exporters beyond the 200 busiest are summed up under the label `other`.
  */
 export async function collectorMetrics(report: () => CollectorReport): Promise<Metrics> {
   const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('prom-client')

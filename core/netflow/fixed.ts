@@ -44,7 +44,9 @@ export const FIXED_VERSIONS: Readonly<Record<number, Version>> = {
   },
   7: {
     headerSize: 24, maxRecords: 30, // flow-tools sends 27, Catalyst switches up to 30
-    layout: [...START, padding(1), ...MIDDLE, column(ID.validFlags, 2), column(ID.routerSc, 4)],
+    layout: [
+      ...START, column(ID.shortcutMode, 1), ...MIDDLE, column(ID.validFlags, 2), column(ID.routerSc, 4),
+    ],
   },
 }
 

@@ -22,6 +22,7 @@ import { sflowTools } from './golden-sflow-tools.ts'
 import { sflowPeers } from './golden-sflow.ts'
 import { telegraf } from './golden-telegraf.ts'
 import { peers } from './peers.ts'
+import { reencode } from './reencode.ts'
 
 const EXPLANATIONS: readonly Explanation[] =
   [...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS, ...SFLOW_EXPLANATIONS]
@@ -64,7 +65,10 @@ function check(corpus: string, list: readonly Listed[]): number {
     const isNeeded = total.explained.has(id) || !whose.some((peer) => seen.has(peer))
     if (!isNeeded) console.log(`no difference needs the reason ${id}`)
   }
-  return total.differing + problems.length + sflow.problems.length > 0 ? 1 : 0
+  const again = reencode(corpus)
+  for (const problem of again.problems) console.log(problem)
+  console.log(`NetFlow v1 to v8: ${again.same} datagrams of ${again.files} files become the same bytes again`)
+  return total.differing + problems.length + sflow.problems.length + again.problems.length > 0 ? 1 : 0
 }
 
 function listed(explained: ReadonlyMap<string, number>): string {

@@ -67,16 +67,16 @@ interface State {
 
 /** Lengths of the fields of v1, v5, v6 and v7 by element; names stand for what no element is for. */
 const START = '8:4 12:4 15:4 10:2 14:2 2:4 1:4 22:4 21:4 7:2 11:2'
-const MIDDLE = '210:1 6:1 4:1 5:1 16:2 17:2 9:1 13:1'
+const MIDDLE = '6:1 4:1 5:1 16:2 17:2 9:1 13:1'
 const FIXED: Readonly<Record<number, { header: number, fields: string }>> = {
   1: { header: 16, fields: `${START} 210:2 4:1 5:1 6:1 210:7` },
-  5: { header: 24, fields: `${START} ${MIDDLE} 210:2` },
-  6: { header: 24, fields: `${START} ${MIDDLE} in_encaps:1 out_encaps:1 peer_next_hop:4` },
-  7: { header: 24, fields: `${START} ${MIDDLE} valid_flags:2 router_sc:4` },
+  5: { header: 24, fields: `${START} 210:1 ${MIDDLE} 210:2` },
+  6: { header: 24, fields: `${START} 210:1 ${MIDDLE} in_encaps:1 out_encaps:1 peer_next_hop:4` },
+  7: { header: 24, fields: `${START} shortcut_mode:1 ${MIDDLE} valid_flags:2 router_sc:4` },
 }
 /** Fields that no element is for: in records of enterprise number -1, with their place here for an id. */
 export const NAMED_ELEMENTS: readonly string[] =
-  ['in_encaps', 'out_encaps', 'peer_next_hop', 'valid_flags', 'router_sc']
+  ['in_encaps', 'out_encaps', 'peer_next_hop', 'shortcut_mode', 'valid_flags', 'router_sc']
 
 /** All records of `packets`, those that waited for their template behind the message with it. */
 export function readWire(packets: readonly Packet[]): WireRecord[] {

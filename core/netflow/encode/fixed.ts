@@ -48,16 +48,18 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
   for (const id of looked) carried.add(id)
   if (version === 8) carried.add(ID.aggregation)
   const fit = Math.floor((options.maxSize - headerSize) / recordSize)
-  const most = Math.min(MOST_RECORDS[version] ?? fixed.maxRecords, fit)
+  const limit = Math.min(fixed.maxRecords, fit)
+  const most = Math.min(MOST_RECORDS[version] ?? limit, limit)
   if (most < 1) throw new RangeError(`no record of ${recordSize} bytes fits into a datagram of ${options.maxSize}`)
 
-  const bytes = new Uint8Array(headerSize + most * recordSize)
+  const bytes = new Uint8Array(headerSize + limit * recordSize)
   const view = new DataView(bytes.buffer)
   const clocks = exportClocks(false)
   const { now } = clocks
   const loss = newLoss()
   let begins = new Uint8Array(0)
   let count = 0 // records in the datagram
+  let room = most // for so many: those that were one datagram stay one
   let clockNumber = -1 // of the datagram
   let sequence = 0
 
@@ -75,6 +77,7 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
     const isOther = clocks.number !== clockNumber && isReplayed(batch, row)
     if (isOther && mask[ID.sequenceNum]) sequence = batch.sequenceNum[row]
     clockNumber = clocks.number
+    room = isReplayed(batch, row) ? limit : most
     bytes.fill(0)
     view.setUint16(0, version)
     view.setUint32(4, now.sysUptime)
@@ -90,7 +93,7 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
 
   /** Whether the datagram that is being filled can go on with row `row`. */
   function continues(batch: FlowBatch, row: number): boolean {
-    if (count === 0 || count === most || clocks.number !== clockNumber) return false
+    if (count === 0 || count === room || clocks.number !== clockNumber) return false
     return HEADER_FIELDS[version].length === 0 ||
       view.getUint16(20) === engineOf(batch, row) && (version !== 5 || view.getUint16(22) === samplingOf(batch, row))
   }
@@ -166,7 +169,7 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
               finish(emit)
               begin(batch, row)
             }
-            const end = Math.min(spanEnd, row + most - count)
+            const end = Math.min(spanEnd, row + room - count)
             append(batch, row, end)
             row = end
           }

@@ -77,6 +77,7 @@ function fillCommon(stream: Stream, received: number, batch: FlowBatch, row: num
     batch.outEncaps.fill(18, row, end)
     fillRouter(batch.peerNextHop, stream, row, end)
   } else if (version === 7) {
+    batch.shortcutMode.fill(0, row, end)
     batch.validFlags.fill(0, row, end)
     fillRouter(batch.routerSc, stream, row, end)
   }

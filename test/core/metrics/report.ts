@@ -15,7 +15,6 @@ export function ledgerRow(exporter: string, values: Partial<LedgerRow> = {}): Le
 export function reportOf(...exporters: readonly LedgerRow[]): CollectorReport {
   return {
     started: 1795262400_250_000,
-    streams: [],
     counters: {
       datagrams: 1000, refused: 3, dropped: 4, unspooled: 5, records: 20_000, filtered: 600,
       counterSamples: 70,
@@ -24,9 +23,10 @@ export function reportOf(...exporters: readonly LedgerRow[]): CollectorReport {
       { endpoint: 'udp://[::]:2055', receiveBuffer: 134217728, dropped: 11 },
       { endpoint: 'udp://[::]:4739', receiveBuffer: 212992, dropped: 0 },
     ],
+    streams: [{ endpoint: 'tcp://[::]:4739', connections: 2, accepted: 6, refused: 1, faults: 3 }],
     sinks: [
-      { name: 'archive', rows: 19_000, counterSamples: 60, files: 12, bytes: 456_789, failures: 1 },
-      { name: 'a "b"\\c\nd', rows: 0, counterSamples: 0, files: 0, bytes: 0, failures: 0 },
+      { name: 'archive', rows: 19_000, counterSamples: 60, files: 12, bytes: 456_789, lost: 8, failures: 1 },
+      { name: 'a "b"\\c\nd', rows: 0, counterSamples: 0, files: 0, bytes: 0, lost: 0, failures: 0 },
     ],
     exporters,
     spool: { bytes: 65_536, limit: 1e9, waiting: 2 },

@@ -45,7 +45,7 @@ test('what a collector received is accounted for by the metrics that are scraped
   const port = Number(/:(\d+)$/.exec(collector.report().sockets[0].endpoint)?.[1])
   await send(port, '127.0.0.1', v5(30, 0), v5(20, 37), v5(2, 57).subarray(0, 60)) // 7 flows are missing
   await send(port, '127.0.0.2', v5(1, 1000), v5(1, 1004)) // and 3
-  await send(port, '127.0.0.3', v5(9, 0))
+  await send(port, '127.0.0.4', v5(9, 0))
   await collector.stop()
   const server = await serveMetrics({ address: '127.0.0.1', port: 0 },
     await collectorMetrics(() => collector.report()), () => true)

@@ -62,11 +62,11 @@ test('NetFlow v6: every field, with the sizes of encapsulation and the next hop 
   }])
 })
 
-test('NetFlow v7: every field, with the flags and the bypassed router; its header has no engine', () => {
+test('NetFlow v7: every field, with the mode, the flags and the bypassed router; its header has no engine', () => {
   const { send } = collector()
-  assert.deepEqual(send(hex(`0007 0001 ${CLOCK} 00010000 00000000 ${START} 00 ${MIDDLE} 0012 c0000209`)), [{
+  assert.deepEqual(send(hex(`0007 0001 ${CLOCK} 00010000 00000000 ${START} 02 ${MIDDLE} 0012 c0000209`)), [{
     ...COMMON, ...START_FIELDS, ...MIDDLE_FIELDS, type: FLOW_TYPE.NETFLOW_V7, sequence_num: 65536,
-    valid_flags: 0x12, router_sc: '192.0.2.9',
+    shortcut_mode: 2, valid_flags: 0x12, router_sc: '192.0.2.9',
   }])
 })
 

@@ -41,7 +41,7 @@ test('flows have the fields that collectors learn of each version', () => {
     [1, ['next_hop']],
     [5, ['sequence_num', 'engine_type', 'engine_id', ...routes, ...sampled, 'sampling_algorithm']],
     [6, ['sequence_num', 'engine_type', 'engine_id', ...routes, 'in_encaps', 'out_encaps', 'peer_next_hop']],
-    [7, ['sequence_num', ...routes, 'valid_flags', 'router_sc']],
+    [7, ['sequence_num', ...routes, 'shortcut_mode', 'valid_flags', 'router_sc']],
     [9, [
       'sequence_num', 'observation_domain_id', ...routes, ...sampled, 'sampling_algorithm', 'direction',
     ]],
