@@ -42,7 +42,7 @@ export interface Backlog {
   commit(): void
   /** End the segment: what comes now belongs to the next. */
   cut(): void
-  /** What is to be decoded next; undefined: nothing, or it is being read from disk, and `onReady` will tell. */
+  /** What is to be decoded next; undefined: nothing, or it is read from disk, and `onReady` will tell. */
   next(): Blocks | Cut | undefined
   /** What `next` gave has been decoded. */
   done(): void

@@ -1,4 +1,5 @@
 import { setImmediate } from 'node:timers/promises'
+import type { ArchiveFile } from '../archive/writer.ts'
 import type { FlowkitError } from '../flow/errors.ts'
 import { newExporters, type Exporters } from '../netflow/exporters.ts'
 import type { SamplingRules } from '../netflow/sampling-rules.ts'
@@ -15,23 +16,34 @@ export interface ReplayOptions extends DecodingOptions {
   readonly sampling: SamplingRules
   /** Told of damage in the spool, and of sinks that fail. */
   onError(error: unknown): void
+  /** Told of files that have their names now. */
+  onFile(path: string, rows: number): void
 }
 
 /** Datagrams decoded at a time, before the sockets are looked after. */
 const TURN = 512
 
+/** What is to happen in the course of a replay. */
+export interface ReplaySteps {
+  /** Runs before the sinks have all of it: when it fails, they have nothing. */
+  beforeEnd(): Promise<void>
+  /** Told what a sink has now. */
+  onFiles?(sink: Sink, files: readonly ArchiveFile[]): void
+}
+
 /**
  * Decode a segment of the spool again, into sinks that do not have it.
  *
  * @param exporters as they were at its beginning; they become what they are at its end
- * @param beforeEnd runs before the sinks have all of it
+ * @param sinks maybe none
  * @returns the sinks that failed
+ * @throws the system error when it cannot be read, or what `beforeEnd` does
  */
 export async function replaySegment(
-  segment: string, path: string, exporters: Exporters, sinks: readonly Sink[], options: ReplayOptions,
-  beforeEnd: () => Promise<void>,
+  { id, path, size }: SpoolSegment, exporters: Exporters, sinks: readonly Sink[], options: ReplayOptions,
+  { beforeEnd, onFiles }: ReplaySteps,
 ): Promise<Sink[]> {
-  const { onError } = options
+  const { onError, onFile } = options
   const failed = new Set<Sink>()
   const writers = new Map<SegmentWriter, Sink>()
   const fail = (sink: Sink) => (error: unknown) => {
@@ -39,7 +51,7 @@ export async function replaySegment(
     onError(error)
   }
   for (const sink of sinks) {
-    await sink.open(segment).then((writer) => { writers.set(writer, sink) }, fail(sink))
+    await sink.open(id).then((writer) => { writers.set(writer, sink) }, fail(sink))
   }
   const working = () => [...writers].filter(([, sink]) => !failed.has(sink)).map(([writer]) => writer)
   const counts: DecodingCounts = { records: 0, filtered: 0, counterSamples: 0 }
@@ -47,7 +59,7 @@ export async function replaySegment(
   const decoding = newDecoding(exporters, options, counts, working,
     (writer, error) => fail(writers.get(writer)!)(error), () => wake())
   try {
-    for await (const { bytes, view, start, end } of readSegment(path, onError)) {
+    for await (const { bytes, view, start, end } of size > 0 ? readSegment(path, onError) : []) {
       for (let at = start; at < end;) {
         if (!decoding.isFree) await new Promise<void>((resolve) => { wake = resolve })
         at = decoding.decode(bytes, view, at, end, TURN)
@@ -57,17 +69,31 @@ export async function replaySegment(
     await decoding.flush()
     await beforeEnd()
     const ledger = ledgerOf(exporters)
-    for (const writer of working()) await writer.rotate({ ledger }).catch(fail(writers.get(writer)!))
+    for (const writer of working()) {
+      const sink = writers.get(writer)!
+      try {
+        const files = await writer.rotate({ ledger })
+        onFiles?.(sink, files)
+        for (const { path, rows } of files) onFile(path, rows)
+      } catch (error) {
+        fail(sink)(error)
+      }
+    }
   } finally {
     for (const writer of writers.keys()) await writer.abort().catch(onError)
   }
   return [...failed]
 }
 
-/** A segment that some sinks do not have yet. */
+/** A segment that must stay in the spool for now. */
 export interface Unfinished {
   readonly segment: string
+  /** The one behind it: it may lack the state that it begins with, which is made by decoding this one. */
+  readonly next: string
+  /** The sinks that do not have it yet; maybe none. */
   readonly sinks: readonly Sink[]
+  /** Rows that this process has decoded of it for each sink; undefined: it was another process. */
+  readonly owed?: number
 }
 
 /** What a spool held when it was opened. */
@@ -83,37 +109,45 @@ export interface Recovery {
  * Bring all segments that were in the spool before into the sinks that do not have them, in order.
  *
  * The state at the beginning of a segment is kept before the sinks have the one before: so whatever ends this
- * suddenly, each segment can be decoded with the state that belongs to it, and is in each sink once.
+ * suddenly, each segment can be decoded with the state that belongs to it, and is in each sink once. What
+ * fails is told and left for later.
  *
  * @param first the segment behind them
  */
 export async function recover(
-  spool: Spool, segments: readonly SpoolSegment[], first: string, sinks: readonly Sink[], options: ReplayOptions,
+  spool: Spool, segments: readonly SpoolSegment[], first: string, sinks: readonly Sink[],
+  options: ReplayOptions,
 ): Promise<Recovery> {
   const { sampling, onError } = options
   const unfinished: Unfinished[] = []
   let replayed = 0
-  let exporters: Exporters | undefined
-  for (const [i, { id, path, size, hasState }] of segments.entries()) {
+  let exporters = newExporters(sampling)
+  for (const [i, segment] of segments.entries()) {
+    const { id, size, hasState } = segment
     const next = segments[i + 1]?.id ?? first
-    const state = hasState ? await readExporters(spool, id, sampling, onError) : undefined
-    exporters = state ?? exporters ?? newExporters(sampling)
-    const current = exporters
-    const keep = () => segments[i + 1]?.hasState ? Promise.resolve() : spool.writeState(next, saveExporters(current))
+    const hasNext = segments[i + 1]?.hasState ?? false
     const missing: Sink[] = []
-    if (size > 0) for (const sink of sinks) if (!await sink.has(id)) missing.push(sink)
-    if (missing.length === 0) await keep()
-    else {
-      replayed++
-      const failed = await replaySegment(id, path, current, missing, options, keep)
-      if (failed.length > 0) {
-        unfinished.push({ segment: id, sinks: failed })
-        continue
+    try {
+      if (size > 0) for (const sink of sinks) if (!await sink.has(id)) missing.push(sink)
+      if (hasState) exporters = await readExporters(spool, id, sampling, onError) ?? exporters
+      if (missing.length > 0) replayed++
+      if (missing.length > 0 || !hasNext) {
+        const current = exporters
+        const failed = await replaySegment(segment, current, missing, options, {
+          async beforeEnd() { if (!hasNext) await spool.writeState(next, saveExporters(current)) },
+        })
+        if (failed.length > 0) {
+          unfinished.push({ segment: id, next, sinks: failed })
+          continue
+        }
       }
+      await spool.remove(id)
+    } catch (error) {
+      onError(error)
+      unfinished.push({ segment: id, next, sinks: missing })
     }
-    await spool.remove(id)
   }
-  return { exporters: exporters ?? newExporters(sampling), replayed, unfinished }
+  return { exporters, replayed, unfinished }
 }
 
 /** The exporters at the beginning of a segment; undefined, and told, if they cannot be read. */

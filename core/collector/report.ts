@@ -43,6 +43,8 @@ export interface SinkReport {
   counterSamples: number
   files: number
   bytes: number
+  /** Flows decoded that it could not take, and that were not in the spool any more, or never. */
+  lost: number
   /** Times that it could not be written to; what was to be written is in the spool, and written later. */
   failures: number
 }

@@ -1,3 +1,5 @@
+import type { ArchiveFile } from '../archive/writer.ts'
+import { FlowkitError } from '../flow/errors.ts'
 import { saveExporters } from '../netflow/snapshot.ts'
 import { newExporters, type Exporters } from '../netflow/exporters.ts'
 import type { Backlog, Blocks, Cut } from './backlog.ts'
@@ -22,7 +24,6 @@ export interface SegmentsOptions extends ReplayOptions {
   /** Segments that some sinks lack. */
   readonly unfinished: readonly Unfinished[]
   readonly counters: CollectorCounters
-  onFile(path: string, rows: number): void
   /** Told that `decode` can go on. */
   onReady(): void
 }
@@ -49,44 +50,64 @@ const LONGEST_PAUSE = 60_000
 interface Slot {
   readonly sink: Sink
   readonly report: SinkReport
+  /** Undefined where it failed, until there is another. */
   writer: SegmentWriter | undefined
-  /** Whether it failed to take some of the segment. */
+  /** Whether it has missed some of the segment that is decoded. */
   isBroken: boolean
+  opening: Promise<void> | undefined
 }
 
 /** Begin with a segment of the spool. */
 export async function startSegments(options: SegmentsOptions): Promise<Segments> {
   const { spool, directory, exporters, counters, onError, onFile, onReady } = options
   const slots: Slot[] = options.sinks.map((sink) => ({
-    sink, writer: undefined, isBroken: false,
-    report: { name: sink.name, rows: 0, counterSamples: 0, files: 0, bytes: 0, failures: 0 },
+    sink, writer: undefined, isBroken: false, opening: undefined,
+    report: { name: sink.name, rows: 0, counterSamples: 0, files: 0, bytes: 0, lost: 0, failures: 0 },
   }))
-  for (const slot of slots) await openSlot(slot, options.first)
+  let current = options.first // the segment that is decoded
+  for (const slot of slots) await openSlot(slot)
   const decoding = newDecoding(exporters, options, counters,
     () => slots.flatMap(({ writer, isBroken }) => writer && !isBroken ? [writer] : []),
-    (writer, error) => fail(slots.find((slot) => slot.writer === writer)!, error), onReady)
+    fail, onReady)
   const unfinished: Unfinished[] = [...options.unfinished]
   const finishing = new Set<Promise<void>>()
   let isCutting = false
   let isStopping = false
   let hasDatagrams = false // in the segment that is decoded
+  let rowsBefore = 0
   let pause = FIRST_PAUSE
   let timer: NodeJS.Timeout | undefined
   let retrying: Promise<void> | undefined
   if (unfinished.length > 0) retryLater()
 
-  async function openSlot(slot: Slot, segment: string): Promise<void> {
+  async function openSlot(slot: Slot): Promise<void> {
     try {
-      slot.writer = await slot.sink.open(segment)
+      slot.writer = await slot.sink.open(current)
     } catch (error) {
-      fail(slot, error)
+      slot.report.failures++
+      slot.isBroken = true
+      onError(error)
     }
   }
 
-  function fail(slot: Slot, error: unknown): void {
+  /** Go on with another writer: the segment that is decoded comes later. */
+  function reopen(slot: Slot): void {
+    const { writer } = slot
+    slot.writer = undefined
     slot.isBroken = true
+    slot.opening = (async () => {
+      await writer?.abort().catch(onError)
+      await openSlot(slot)
+      slot.opening = undefined
+    })()
+  }
+
+  function fail(writer: SegmentWriter, error: unknown): void {
+    const slot = slots.find((each) => each.writer === writer)
+    if (!slot) return // it has failed before
     slot.report.failures++
     onError(error)
+    reopen(slot)
   }
 
   function decodeBlocks({ chunk, start, end }: Blocks): number {
@@ -95,57 +116,58 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
   }
 
   /** All of a segment is decoded: keep the state that the next begins with, then let the sinks finish it. */
-  async function cut({ ended, next }: Cut): Promise<void> {
+  async function cut({ ended, next, isWhole }: Cut): Promise<void> {
     await decoding.flush()
+    const isEmpty = !hasDatagrams && isWhole
     const ledger = hasDatagrams ? ledgerOf(exporters) : []
+    const rows = counters.records - counters.filtered
+    const owed = rows - rowsBefore
+    let isKept = true
     try {
       await spool.writeState(next, saveExporters(exporters))
     } catch (error) {
+      isKept = false
       onError(error)
     }
-    const isEmpty = !hasDatagrams
+    rowsBefore = rows
     hasDatagrams = false
-    const work = Promise.all(slots.map((slot) => endSegment(slot, next, ledger))).then(async (done) => {
-      const failed = slots.filter((_, i) => !done[i] && !isEmpty).map(({ sink }) => sink)
-      await finish(ended, failed)
+    current = next
+    const ends = slots.map((slot) => endSegment(slot, isWhole, next, ledger))
+    const work = Promise.all(ends).then(async (done) => {
+      const sinks = slots.filter((_, i) => !done[i] && !isEmpty).map(({ sink }) => sink)
+      if (sinks.length === 0 && isKept) return remove(ended)
+      unfinished.push({ segment: ended, next, sinks, owed })
+      retryLater()
     }).finally(() => finishing.delete(work))
     finishing.add(work)
   }
 
   /** @returns whether all of the segment is in the sink */
-  async function endSegment(slot: Slot, next: string, ledger: readonly object[]): Promise<boolean> {
-    const { report, isBroken, writer } = slot
-    slot.isBroken = false // of the next
+  async function endSegment(
+    slot: Slot, isWhole: boolean, next: string, ledger: readonly object[],
+  ): Promise<boolean> {
+    const { isBroken, writer } = slot
     if (!writer) {
-      await openSlot(slot, next)
+      if (!slot.opening) reopen(slot)
       return false
     }
+    slot.isBroken = false // of the next
     try {
-      if (isBroken) {
+      if (isBroken || !isWhole) {
         await writer.skip(next)
         return false
       }
       const files = await writer.rotate({ next, ledger })
-      for (const { table, path, rows, bytes } of files) {
-        if (table === 'flows') report.rows += rows
-        else report.counterSamples += rows
-        report.files++
-        report.bytes += bytes
-        onFile(path, rows)
-      }
+      count(slot.report, files)
+      for (const { path, rows } of files) onFile(path, rows)
       return true
     } catch (error) {
-      fail(slot, error)
-      slot.isBroken = false
+      fail(writer, error)
       return false
     }
   }
 
-  async function finish(segment: string, failed: readonly Sink[]): Promise<void> {
-    if (failed.length > 0) {
-      unfinished.push({ segment, sinks: failed })
-      return retryLater()
-    }
+  async function remove(segment: string): Promise<void> {
     try {
       await spool.remove(segment)
     } catch (error) {
@@ -156,30 +178,57 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
   function retryLater(): void {
     timer ??= setTimeout(() => {
       timer = undefined
-      retrying = retry().then(() => {
+      retrying = retryAll().then(() => {
         retrying = undefined
         if (unfinished.length > 0 && !isStopping) retryLater()
       })
     }, pause)
   }
 
-  /** Bring the oldest segment that sinks lack into them. @returns whether they all took it */
+  async function retryAll(): Promise<void> {
+    while (unfinished.length > 0 && await retry());
+  }
+
+  /** Try the oldest unfinished segment once more. @returns whether it is finished now */
   async function retry(): Promise<boolean> {
-    const { segment, sinks } = unfinished[0]
-    const found = (await listSegments(directory)).find(({ id }) => id === segment)
-    const state = found?.hasState ? await readExporters(spool, segment, options.sampling, onError) : undefined
-    const failed = found && found.size > 0
-      ? await replaySegment(segment, found.path, state ?? newExporters(options.sampling), sinks, options, async () => {})
-      : []
-    unfinished.shift()
-    if (failed.length > 0) {
-      unfinished.unshift({ segment, sinks: failed })
-      pause = Math.min(pause * 2, LONGEST_PAUSE)
-      return false
+    const item = unfinished[0]
+    try {
+      const failed = await bring(item)
+      if (failed.length === 0) {
+        unfinished.shift()
+        pause = FIRST_PAUSE
+        await remove(item.segment)
+        return true
+      }
+      unfinished[0] = { ...item, sinks: failed }
+    } catch (error) {
+      onError(error)
     }
-    pause = FIRST_PAUSE
-    await finish(segment, [])
-    return true
+    pause = Math.min(pause * 2, LONGEST_PAUSE)
+    return false
+  }
+
+  /** Decode a segment again, for sinks that lack it or the next, if it lacks its state. @returns who failed */
+  async function bring({ segment, next, sinks, owed }: Unfinished): Promise<readonly Sink[]> {
+    const all = await listSegments(directory)
+    const found = all.find(({ id }) => id === segment)
+    if (!found) {
+      for (const { sink, report } of slots) if (sinks.includes(sink)) report.lost += owed ?? 0
+      const message = `Cannot find segment ${segment} in "${directory}": it was removed`
+      onError(new FlowkitError('ERR_INPUT', message))
+      return []
+    }
+    const state = found.hasState ? await readExporters(spool, segment, options.sampling, onError) : undefined
+    const restored = state ?? newExporters(options.sampling)
+    const lacksState = spool.has(next) && !all.find(({ id }) => id === next)?.hasState
+    return replaySegment(found, restored, sinks, options, {
+      async beforeEnd() { if (lacksState) await spool.writeState(next, saveExporters(restored)) },
+      onFiles(sink, files) {
+        if (owed === undefined) return
+        const { report } = slots.find((slot) => slot.sink === sink)!
+        report.lost += Math.max(0, owed - count(report, files))
+      },
+    })
   }
 
   return {
@@ -209,8 +258,24 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
       isStopping = true
       clearTimeout(timer)
       await retrying
-      while (unfinished.length > 0 && await retry()); // once more
-      for (const { writer } of slots) await writer?.abort().catch(onError)
+      await retryAll() // once more
+      for (const slot of slots) {
+        await slot.opening
+        await slot.writer?.abort().catch(onError)
+      }
     },
   }
+}
+
+/** Count files with their sink. @returns how many flows are in them */
+function count(report: SinkReport, files: readonly ArchiveFile[]): number {
+  let flows = 0
+  for (const { table, rows, bytes } of files) {
+    if (table === 'flows') flows += rows
+    else report.counterSamples += rows
+    report.files++
+    report.bytes += bytes
+  }
+  report.rows += flows
+  return flows
 }

@@ -144,6 +144,7 @@ function isFresh(path: string): boolean {
 
 function touch(path: string): void {
   try {
+    closeSync(openSync(path, 'a', 0o600)) // somebody may have removed it
     utimesSync(path, new Date(), new Date())
   } catch {
     // the folder is gone, or cannot be written to: writing datagrams will say so

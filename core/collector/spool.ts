@@ -21,6 +21,8 @@ export interface Spool {
   readonly segment: string
   /** Bytes of all segments. */
   readonly size: number
+  /** Whether it has a segment: the one that is written to, and those that have not been removed. */
+  has(id: string): boolean
   /**
    * Write whole blocks, all or none: `bytes[start..end)`, as `putDatagram` made them.
    *
@@ -129,6 +131,7 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
   return {
     get segment() { return segment },
     get size() { return size },
+    has: (id) => entries.has(id),
     append(bytes, start, end) {
       const offset = entry.size || SEGMENT_HEADER.length
       const added = offset - entry.size + end - start

@@ -1,10 +1,10 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import { loadLibc, type Libc } from './ffi.ts'
 import {
-  EAGAIN, ECONNREFUSED, EINTR, ENOBUFS, IOVEC_SIZE, MMSGHDR_SIZE, MSG_DONTWAIT, POLLOUT, SO_SNDBUF,
-  SO_SNDBUFFORCE, bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize,
-  systemError,
+  EAGAIN, ECONNREFUSED, EINTR, ENOBUFS, MMSGHDR_SIZE, MSG_DONTWAIT, POLLOUT, SO_SNDBUF, SO_SNDBUFFORCE,
+  bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize, systemError,
 } from './udp-socket.ts'
+import { newSendVector, setDatagram, type SendVector } from './send-vector.ts'
 import { formatEndpoint, type Endpoint } from './endpoint.ts'
 
 /** What to send, and where. */
@@ -78,12 +78,10 @@ export async function openUdpBlaster(options: UdpBlastOptions): Promise<UdpBlast
   }
 }
 
-/** Datagrams as sendmmsg() wants them. */
+/** What is sent, and what that points to. */
 interface Prepared {
-  readonly address: number // of a struct mmsghdr for each
-  readonly count: number
-  /** What is pointed to: it lives as long as this does. */
-  readonly memory: readonly ArrayBufferLike[]
+  readonly vector: SendVector
+  readonly bytes: Uint8Array
 }
 
 function prepare(libc: Libc, bytes: Uint8Array, offsets: Uint32Array): Prepared {
@@ -92,19 +90,10 @@ function prepare(libc: Libc, bytes: Uint8Array, offsets: Uint32Array): Prepared 
     throw new RangeError(`Cannot prepare datagrams: expected offsets that rise up to ${bytes.length} at most`)
   }
   markAsUntransferable(bytes.buffer)
-  const iovecsAt = count * MMSGHDR_SIZE
-  const headers = new ArrayBuffer(iovecsAt + count * IOVEC_SIZE)
-  const headersAddress = libc.addressOf(headers)
-  const bytesAddress = libc.addressOf(bytes.buffer) + bytes.byteOffset
-  const view = new DataView(headers)
-  for (let i = 0; i < count; i++) {
-    const iovec = iovecsAt + i * IOVEC_SIZE
-    view.setBigUint64(i * MMSGHDR_SIZE + 16, BigInt(headersAddress + iovec), true)
-    view.setBigUint64(i * MMSGHDR_SIZE + 24, 1n, true)
-    view.setBigUint64(iovec, BigInt(bytesAddress + offsets[i]), true)
-    view.setBigUint64(iovec + 8, BigInt(offsets[i + 1] - offsets[i]), true)
-  }
-  return { address: headersAddress, count, memory: [headers, bytes.buffer] }
+  const vector = newSendVector(libc, count)
+  const base = libc.addressOf(bytes.buffer) + bytes.byteOffset
+  for (let i = 0; i < count; i++) setDatagram(vector, i, base + offsets[i], offsets[i + 1] - offsets[i])
+  return { vector, bytes }
 }
 
 function blasterOf(libc: Libc, socket: number, endpoint: Endpoint, prepared: Prepared): UdpBlaster {
@@ -116,12 +105,13 @@ function blasterOf(libc: Libc, socket: number, endpoint: Endpoint, prepared: Pre
     counts,
     send(from, to) {
       if (fd < 0) throw new TypeError('Cannot send: the socket is closed')
-      if (!(from >= 0 && from <= to && to <= prepared.count)) {
-        throw new RangeError(`Cannot send datagrams ${from} to ${to}: there are ${prepared.count}`)
+      const { vector } = prepared // looked up here, so that the bytes live on
+      if (!(from >= 0 && from <= to && to <= vector.count)) {
+        throw new RangeError(`Cannot send datagrams ${from} to ${to}: there are ${vector.count}`)
       }
       const wanted = Math.min(to - from, MAX_VECTOR)
       counts.calls++
-      const sent = libc.sendmmsg(fd, prepared.address + from * MMSGHDR_SIZE, wanted, MSG_DONTWAIT)
+      const sent = libc.sendmmsg(fd, vector.address + from * MMSGHDR_SIZE, wanted, MSG_DONTWAIT)
       if (sent >= 0) {
         counts.sent += sent
         if (sent < wanted) counts.partial++

@@ -47,6 +47,7 @@ export const POLLOUT = 4
 /** Errors that are no failure: asm-generic/errno-base.h, asm-generic/errno.h. */
 export const EINTR = 4
 export const EAGAIN = 11
+export const EMSGSIZE = 90
 export const ENOBUFS = 105
 export const ECONNREFUSED = 111
 

@@ -154,11 +154,11 @@ test('collect keeps counter samples beside the flows, and read and analyze find 
     datagrams = Number((await collector.next(/all: datagrams=(\d+) /))[1])
   }
   collector.signal('SIGUSR1')
-  await collector.next(/2 flows written to .*\n.*4 counters written to .*counters\/date=.*\.parquet/)
+  await collector.next(/2 rows written to .*\n.*4 rows written to .*counters\/date=.*\.parquet/)
   const { exitCode, stderr } = await collector.stop()
   assert.equal(exitCode, 0, stderr)
-  assert.match(stderr, /2 flows decoded, 0 filtered, 2 written, 0 lost/)
-  assert.match(stderr, /4 counter samples decoded, 4 written, 0 lost\n$/)
+  assert.match(stderr, /2 flows decoded, 0 filtered, 2 written/)
+  assert.match(stderr, /4 counter samples decoded\n$/)
   const names = (await readdir(archive, { recursive: true })).filter((name) => name.endsWith('.parquet'))
   const segments = new Set(names.map((name) => /(\w+-[0-9a-f]{8})[^/]*$/.exec(name)?.[1]))
   assert.deepEqual([names.length, segments.size], [3, 1]) // flows, counters, ledger

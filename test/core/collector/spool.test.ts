@@ -189,11 +189,26 @@ test('over the limit nothing is written until segments go', async (t) => {
 test('a segment that cannot be made is tried again', async (t) => {
   const { folder, spool } = await spoolFor(t)
   renameSync(folder, `${folder}-away`)
-  assert.throws(() => append(spool, ONE), { code: 'ENOENT' })
+  writeFileSync(folder, '')
+  assert.throws(() => append(spool, ONE), { code: 'ENOTDIR' })
   assert.equal(spool.size, 0)
+  rmSync(folder)
   renameSync(`${folder}-away`, folder)
   assert.equal(append(spool, ONE), 48)
   assert.deepEqual((await replay(folder)).seen, DATAGRAMS.slice(0, 1).map(seenOf))
+})
+
+test('a folder that was removed is made again, for segments and for states', async (t) => {
+  const { folder, spool } = await spoolFor(t)
+  append(spool, ONE)
+  rmSync(folder, { recursive: true })
+  assert.equal(append(spool, TWO), 48 + ONE.length) // into the file that has no name any more
+  spool.cut()
+  assert.equal(append(spool, THREE), 48)
+  assert.deepEqual((await replay(folder)).seen, DATAGRAMS.slice(2).map(seenOf))
+  rmSync(folder, { recursive: true })
+  await spool.writeState(spool.segment, hex('07'))
+  assert.deepEqual(new Uint8Array((await spool.readState(spool.segment)).bytes!), hex('07'))
 })
 
 test('states are read as they were written, the last that was', async (t) => {
