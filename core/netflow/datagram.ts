@@ -8,7 +8,7 @@ import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeade
 import type { Wanted } from './plan.ts'
 import type { SamplingRules } from './sampling-rules.ts'
 import { decodeSets, finishSets, type SetContext } from './sets.ts'
-import { suspend, track } from './sequence.ts'
+import { suspend, track, trackRecords } from './sequence.ts'
 import type { CounterSample } from './sflow/counters.ts'
 import { decodeSflow, newSflow, type SflowContext } from './sflow/sflow.ts'
 
@@ -138,6 +138,8 @@ interface Message {
   readonly context: SetContext
   readonly sequence: number
   readonly records: number
+  /** How many of them are of options. */
+  readonly options: number
 }
 
 /** Decode the sets of one v9 or IPFIX message, whose header is read. */
@@ -152,15 +154,20 @@ function decodeMessage(
     exporters, exporter, domain, header, wanted, batch, headerFields: setFields[version],
     unfilled: batch.length, learned: [], unsampled: [], resample: false, held: false,
   }
-  return { context, sequence, records: decodeSets(context, bytes, view, at, end) }
+  const { optionsRecords } = exporter.counters
+  const records = decodeSets(context, bytes, view, at, end)
+  return { context, sequence, records, options: exporter.counters.optionsRecords - optionsRecords }
 }
 
 /** The messages of a datagram are sound: account for them, and decode what waited for their templates. */
 function accept(messages: readonly Message[]): void {
-  for (const { context, sequence, records } of messages) {
+  for (const { context, sequence, records, options } of messages) {
     const { domain, header: { version } } = context
-    track(domain.sequence, sequence, version === 9 ? 1 : records)
-    if (context.held && version === 10) suspend(domain.sequence)
+    if (version === 9) track(domain.sequence, sequence, 1)
+    else {
+      trackRecords(domain.sequence, sequence, records, options)
+      if (context.held) suspend(domain.sequence)
+    }
     finishSets(context)
   }
 }

@@ -97,7 +97,8 @@ test('domains and exporters of v9 and IPFIX number apart', () => {
     send(ipfix({ domain: 1, sequence: 200 + i }, layout, DATA), '198.51.100.1')
   }
   for (const state of [domain(10, 1), domain(10, 2), domain(10, 1, '198.51.100.1')]) {
-    assert.deepEqual({ ...state.sequence, next: 0 }, { ...newSequence(), next: 0 })
+    const { missing, reordered, restarts } = state.sequence
+    assert.deepEqual([missing, reordered, restarts], [0, 0, 0])
   }
 })
 
@@ -148,5 +149,32 @@ test('a damaged message is not counted: what it held is missing when the next co
   assert.throws(() => send(fixed(5, 130, 30).subarray(1)))
   assert.throws(() => send(fixed(5, 130, 30).subarray(0, 1000)))
   send(fixed(5, 160, 30))
-  assert.deepEqual(domain(5).sequence, { ...newSequence(), next: 190, missing: 30 })
+  assert.deepEqual(domain(5).sequence, { ...newSequence(), next: 190, missing: 30, breaks: 1 })
+})
+
+/** What an exporter that numbers its IPFIX messages in some way is taken to have lost, of 40 with one missing. */
+function habitual(inclusive: boolean, countsOptions: boolean): { missing: number, reordered: number } {
+  const { send, domain } = collector()
+  let sequence = 1000
+  const options = join(u16(300, 2, 1), u16(149, 4, 34, 4))
+  for (let i = 0; i < 40; i++) {
+    const flows = 5 + i * 7 % 13
+    const hasOptions = i % 5 === 0
+    const counted = flows + (hasOptions && countsOptions ? 1 : 0)
+    const number = inclusive ? sequence + counted : sequence
+    sequence += counted
+    if (i === 30) continue // 10 flows and, where they count, an option: lost
+    const sets = [set(256, new Uint8Array(flows * 4)), ...hasOptions ? [set(3, options), set(300, u32(0, 10))] : []]
+    send(ipfix({ sequence: number }, set(2, template(256, [1, 4])), ...sets))
+  }
+  const { missing, reordered } = domain(10).sequence
+  return { missing, reordered }
+}
+
+test('IPFIX exporters have several habits of counting: only what is lost is missing', () => {
+  const lost = 5 + 30 * 7 % 13
+  assert.deepEqual(habitual(false, true), { missing: lost + 1, reordered: 0 }) // RFC 7011
+  assert.deepEqual(habitual(false, false), { missing: lost, reordered: 0 })
+  assert.deepEqual(habitual(true, true), { missing: lost + 1, reordered: 0 })
+  assert.deepEqual(habitual(true, false), { missing: lost, reordered: 0 }) // softflowd
 })
