@@ -1,6 +1,6 @@
 /**
- * Seeded fuzz of the NetFlow and IPFIX decoders: mutated datagrams of the captures in test/fixtures/netflow,
- * and messages with every element that has a column.
+ * Seeded fuzz of the NetFlow, IPFIX and sFlow decoders: mutated datagrams of the captures in
+ * test/fixtures/netflow, messages with every element that has a column, and those of seeds.ts.
  *
  *     node test/fuzz/netflow.ts --count 1000000 [--seed 1]
  *
@@ -16,7 +16,10 @@ import { FIELDS, type FieldType } from '../../core/flow/fields.ts'
 import { VARIABLE_LENGTH } from '../../core/flow/shape.ts'
 import { datagramDecoder, type DatagramDecoder } from '../../core/netflow/datagram.ts'
 import { LIMITS, SET_OVERHEAD } from '../../core/netflow/limits.ts'
+import { restoreExporters, saveExporters } from '../../core/netflow/snapshot.ts'
 import { DatagramReader } from '../../core/pcap/datagrams.ts'
+import { extrasText } from '../../core/duck/extras.ts'
+import { madeUpSeeds } from './seeds.ts'
 
 const CAPTURES = new URL('../fixtures/netflow/', import.meta.url)
 /** Where inputs that failed are kept. */
@@ -173,14 +176,15 @@ function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
  * @throws AssertionError, or whatever the decoder throws that is no FlowkitError
  */
 export function checkInput(input: Input, batch: FlowBatch = new FlowBatch(64)): void {
-  const decoder = datagramDecoder({ fields: ALL_FIELDS, extras: true })
+  const decoder = datagramDecoder({ fields: ALL_FIELDS, extras: true }, { onCounters() {} })
   batch.clear()
-  for (const bytes of input) {
+  for (const [i, bytes] of input.entries()) {
     const { length } = batch
     try {
       decoder.decode({
         bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), start: 0, end: bytes.length,
-        family: 4, v4: 0xc0000201, v6: NO_ADDRESS, port: 2055, received: 1_795_165_200_000_000,
+        family: 4, v4: 0xc0000201, v6: NO_ADDRESS, port: 2055 + i % 2, received: 1_795_165_200_000_000,
+        session: bytes.length % 5 === 0,
       }, batch)
     } catch (error) {
       if (!(error instanceof FlowkitError)) throw error
@@ -189,6 +193,10 @@ export function checkInput(input: Input, batch: FlowBatch = new FlowBatch(64)): 
     for (let row = length; row < Math.min(batch.length, length + CHECKED_ROWS); row++) checkRow(batch, row)
   }
   checkState(decoder)
+  if (input.length % 3 === 0) {
+    const again = restoreExporters(saveExporters(decoder.exporters))
+    checkState({ ...decoder, exporters: again })
+  }
 }
 
 const ALL_FIELDS = new Uint8Array(FIELDS.length).fill(1)
@@ -215,6 +223,7 @@ function checkRow(batch: FlowBatch, row: number): void {
     at += length === VARIABLE_LENGTH ? 2 + (batch.heap[at] << 8 | batch.heap[at + 1]) : length
   }
   assert.equal(at, end, 'extras')
+  assert.ok(JSON.parse(extrasText(shape.extras, batch, row)), 'extras as text')
   assert.ok(end <= batch.heapLength, 'extras in the heap')
 }
 
@@ -240,7 +249,7 @@ function checkState({ exporters }: DatagramDecoder): void {
 /** Check `count` inputs. @returns the first that fails */
 export function fuzzNetflow(count: number, seed: number): Finding | undefined {
   const random = randomNumbers(seed)
-  const captures = [...readCaptures(), everyElement()]
+  const captures = [...readCaptures(), everyElement(), ...madeUpSeeds()]
   const batch = new FlowBatch(64)
   for (let i = 0; i < count; i++) {
     const input = makeInput(captures, random)
