@@ -9,6 +9,9 @@ import type { Shape } from '../core/flow/shape.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
 import { extraNames, extraValues } from './extras.ts'
 import type { FlowFormat, WriteRequest } from './format.ts'
+import {
+  ADDRESS, COUNT, FIRST_FREE_KIND, KINDS, MAC, TEXT as STRING, TIME, UINT16, UINT32, UINT64, UINT8,
+} from './kinds.ts'
 
 /**
  * CBOR sequence (RFC 8742): a header, then blocks of rows. Any decoder reads it.
@@ -41,23 +44,9 @@ const TYPE_NAMES: Readonly<Record<FieldType, string>> = {
   u8: 'uint', u16: 'uint', u32: 'uint', u64: 'uint', count: 'uint', time: 'time', addr: 'address', mac: 'mac',
   text: 'text', octets: 'bytes',
 }
-// Kinds of values, for the row loop
-const UINT8 = 0
-const UINT16 = 1
-const UINT32 = 2
-const COUNT = 3
-const UINT64 = 4
-const TIME = 5
-const ADDRESS = 6
-const MAC = 7
-const STRING = 8
-const OCTETS = 9
-const FLOW_TYPE = 10
-const ABSENT = 11
-const KINDS: Readonly<Record<FieldType, number>> = {
-  u8: UINT8, u16: UINT16, u32: UINT32, u64: UINT64, count: COUNT, time: TIME, addr: ADDRESS, mac: MAC,
-  text: STRING, octets: OCTETS,
-}
+// Further kinds of values, for the row loop
+const FLOW_TYPE = FIRST_FREE_KIND
+const ABSENT = FIRST_FREE_KIND + 1
 const TYPE_BYTES = FLOW_TYPES.map((name) => Uint8Array.of(TEXT | name.length, ...Buffer.from(name)))
 const MAX_INTEGER = 2 ** 53
 /** Longest value of fixed size: the text of an IPv6 address and its head. */

@@ -5,11 +5,14 @@ import {
   ByteWriter, putCount, putHex, putIpv4, putMac, putSequence, putSmall, putUint, putUint32,
   putUint64, putWords, SLACK, TimeWriter, toWords, utf8Sequence,
 } from '../core/flow/byte-writer.ts'
-import { ID, type Field, type FieldType } from '../core/flow/fields.ts'
+import { ID, type Field } from '../core/flow/fields.ts'
 import { FLOW_TYPES } from '../core/flow/names.ts'
 import type { Shape, TimeDigits } from '../core/flow/shape.ts'
 import { MAX_TIME_TEXT } from '../core/flow/time.ts'
 import { extraNames, extraValues } from './extras.ts'
+import {
+  ADDRESS, COUNT, FIRST_FREE_KIND, KINDS, MAC, OCTETS, TEXT, TIME, UINT16, UINT32, UINT64, UINT8,
+} from './kinds.ts'
 
 /** One value of a row and the ASCII literal before it. */
 export interface Cell {
@@ -43,23 +46,9 @@ export interface RowStyle {
   layout(shape: Shape): Layout
 }
 
-// Kinds of values: one for each type of array, so that each place in the row loop sees one type only.
-const UINT8 = 0
-const UINT16 = 1
-const UINT32 = 2
-const COUNT = 3
-const UINT64 = 4
-const TIME = 5
-const ADDRESS = 6
-const MAC = 7
-const TEXT = 8
-const OCTETS = 9
-const TYPE = 10
+/** The kind of the field `type`, which is told in words. */
+const TYPE = FIRST_FREE_KIND
 
-const KINDS: Readonly<Record<FieldType, number>> = {
-  u8: UINT8, u16: UINT16, u32: UINT32, u64: UINT64, count: COUNT, time: TIME, addr: ADDRESS, mac: MAC,
-  text: TEXT, octets: OCTETS,
-}
 const TYPE_WORDS = FLOW_TYPES.map(toWords)
 /** Longest value of fixed size, with quotes. */
 const MAX_VALUE = Math.max(MAX_ADDRESS_TEXT, MAX_TIME_TEXT) + 2

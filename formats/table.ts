@@ -10,6 +10,9 @@ import { FLOW_TYPES, PROTOCOLS, SAMPLING_SOURCES } from '../core/flow/names.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
 import { alignRight, padTo } from './align.ts'
 import type { FlowFormat, WriteRequest } from './format.ts'
+import {
+  ADDRESS, COUNT, FIRST_FREE_KIND, KINDS, MAC, OCTETS, TEXT, TIME, UINT16, UINT32, UINT64, UINT8,
+} from './kinds.ts'
 
 /**
  * Aligned columns for people. Absent values are `-`, times have milliseconds, enumerations their names.
@@ -24,26 +27,15 @@ export const table: FlowFormat = {
   encoder,
 }
 
-// Kinds of cells
-const UINT8 = 0
-const UINT16 = 1
-const UINT32 = 2
-const COUNT = 3
-const UINT64 = 4
-const TIME = 5
-const ADDRESS = 6
-const MAC = 7
-const TEXT = 8
-const OCTETS = 9
-const NAME = 10
-const FLAGS = 11
-const DURATION = 12
-const SOURCE = 13
-const DESTINATION = 14
+// Further kinds of cells
+const NAME = FIRST_FREE_KIND
+const FLAGS = FIRST_FREE_KIND + 1
+const DURATION = FIRST_FREE_KIND + 2
+const SOURCE = FIRST_FREE_KIND + 3
+const DESTINATION = FIRST_FREE_KIND + 4
 
-const KINDS: Readonly<Record<FieldType, readonly [kind: number, width: number]>> = {
-  u8: [UINT8, 3], u16: [UINT16, 5], u32: [UINT32, 10], u64: [UINT64, 20], count: [COUNT, 12],
-  time: [TIME, 23], addr: [ADDRESS, 15], mac: [MAC, 17], text: [TEXT, 12], octets: [OCTETS, 16],
+const WIDTHS: Readonly<Record<FieldType, number>> = {
+  u8: 3, u16: 5, u32: 10, u64: 20, count: 12, time: 23, addr: 15, mac: 17, text: 12, octets: 16,
 }
 
 interface Names {
@@ -108,7 +100,8 @@ function encoder({ fields, names = 'flowkit', quiet = false, utc = false }: Writ
 }
 
 function fieldColumn(id: number, title: string): TableColumn {
-  const [kind, usual] = KINDS[FIELDS[id].type]
+  const { type } = FIELDS[id]
+  const [kind, usual] = [KINDS[type], WIDTHS[type]]
   const named = NAMES[id]
   if (named) {
     const names = Array.from({ length: 256 }, (_, value): NameWords | undefined => {
