@@ -1,3 +1,4 @@
+import { nameOf } from '../core/filter/value-names.ts'
 import { writeIpv6, type AddressColumn } from '../core/flow/address.ts'
 import type { Column, FlowBatch } from '../core/flow/batch.ts'
 import {
@@ -43,7 +44,10 @@ interface Names {
   readonly names: Readonly<Record<number, string>>
 }
 
-/** Values that have names, by field; others of the field are printed as numbers. */
+/** What the first two bits of a forwardingStatus say (RFC 7270 §4.12). */
+const STATUSES = ['unknown', 'forwarded', 'dropped', 'consumed']
+
+/** Values of 8 bits that have names, by field; others of the field are printed as numbers. */
 const NAMES: Readonly<Record<number, Names>> = {
   [ID.type]: { width: 10, names: FLOW_TYPES },
   [ID.samplingSource]: { width: 7, names: SAMPLING_SOURCES },
@@ -52,6 +56,20 @@ const NAMES: Readonly<Record<number, Names>> = {
   [ID.endReason]: { // RFC 5102 §5.11.3
     width: 9, names: { 1: 'idle', 2: 'active', 3: 'end', 4: 'forced', 5: 'resources' },
   },
+  [ID.biflowDirection]: { width: 9, names: filterNames(ID.biflowDirection) },
+  [ID.natEvent]: { width: 8, names: filterNames(ID.natEvent) },
+  [ID.firewallEvent]: { width: 6, names: filterNames(ID.firewallEvent) },
+  [ID.forwardingStatus]: { width: 9, names: filterNames(ID.forwardingStatus, STATUSES) },
+}
+
+/** The names that filters have for values of 8 bits; others take that of their group of 64, if there are. */
+function filterNames(id: number, otherwise: readonly string[] = []): Record<number, string> {
+  const names: Record<number, string> = {}
+  for (let value = 0; value < 256; value++) {
+    const name = nameOf(id, value) ?? otherwise[value >> 6]
+    if (name !== undefined) names[value] = name
+  }
+  return names
 }
 
 interface TableColumn {

@@ -49,6 +49,18 @@ test('endpoints without a port, and ICMP without type, are addresses alone', () 
   assert.deepEqual(endpoints({ proto: 6, src_addr: null, src_port: 5, dst_addr: '192.0.2.2' }), ['-', '192.0.2.2'])
 })
 
+test('events and statuses have the names that filters take', () => {
+  const fields = ids('nat_event', 'firewall_event', 'forwarding_status', 'biflow_direction')
+  const flows: Flow[] = [
+    { nat_event: 1, firewall_event: 2, forwarding_status: 64, biflow_direction: 1 },
+    { nat_event: 4, firewall_event: 9, forwarding_status: 129, biflow_direction: 0 },
+  ]
+  const lines = textOf(table, flows, { fields, quiet: true }).trimEnd().split('\n')
+  assert.deepEqual(lines.map((line) => line.trim().split(/\s+/)), [
+    ['add', 'delete', 'forwarded', 'initiator'], ['add44', '9', 'dacld', '0'],
+  ])
+})
+
 test('columns are the fields asked for, enumerations by name', () => {
   const fields = ids('type', 'direction', 'end_reason', 'proto', 'src_addr', 'sampling_source', 'tcp_flags', 'flow_id', 'src_mac')
   const flow: Flow = {
@@ -94,7 +106,8 @@ test('every field at its largest has its value in the row', () => {
       .trim().split(/ {1,}(?=\d+$)/)
     assert.equal(tag, '4', field.name)
     const wanted = field.type === 'octets' ? 'ff'.repeat(300) : field.type === 'time' ? '2255-06-05 23:47:34.740'
-      : field.id === ID.proto ? 'Reserved' : field.id === ID.tcpFlags || field.id === ID.revTcpFlags ? 'CEUAPRSF' : String(value)
+      : field.id === ID.proto ? 'Reserved' : field.id === ID.forwardingStatus ? 'consumed'
+      : field.id === ID.tcpFlags || field.id === ID.revTcpFlags ? 'CEUAPRSF' : String(value)
     assert.equal(cell, wanted)
   }
 })
