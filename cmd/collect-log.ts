@@ -29,12 +29,15 @@ export function faultLog(io: Io): FaultLog {
   }
 }
 
-/** The ledger as text: a line for each exporter, then sockets, listeners, sinks and the spool. */
-export function reportText({ exporters, sockets, streams, sinks, spool, counters }: CollectorReport): string {
+/** The ledger as text: a line for each exporter, then what receives, what is forwarded, sinks and the spool. */
+export function reportText(
+  { exporters, sockets, streams, forwards, sinks, spool, counters }: CollectorReport,
+): string {
   return [
     ...exporters.map(({ exporter, ...row }) => `  ${exporter}: ${pairs(row)}`),
     ...sockets.map(({ endpoint, ...socket }) => `  ${endpoint}: ${pairs(socket)}`),
     ...streams.map(({ endpoint, ...stream }) => `  ${endpoint}: ${pairs(stream)}`),
+    ...forwards.map(({ endpoint, ...forward }) => `  to ${endpoint}: ${pairs(forward)}`),
     ...sinks.map(({ name, ...sink }) => `  ${name}: ${pairs(sink)}`),
     `  spool: ${pairs(spool)}`,
     `  all: ${pairs(counters)}`,

@@ -20,11 +20,12 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
     throw new UsageError('Cannot use option --on-rotate with --user: what is confined cannot start programs')
   }
   const account = findAccount(user)
-  const writable = [plan.state, ...plan.places].map((path) => resolve(path))
+  const writable = [plan.state, ...plan.places.map(({ path }) => path)].map((path) => resolve(path))
   for (const folder of [...writable, join(resolve(plan.state), 'spool')]) makeFolder(folder, account)
   const descriptors: number[] = []
   const { receiveBuffer, join: groups = [] } = options
   for (const { protocol, ...endpoint } of plan.listen) {
+    if (protocol !== 'udp' && endpoint.fd !== undefined) descriptors.push(endpoint.fd)
     if (protocol !== 'udp') continue
     const own = groups.filter(({ address }) => {
       return endpoint.address === '::' || address.includes(':') === endpoint.address.includes(':')
@@ -33,13 +34,14 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
   }
   const files = [config, tlsKey, tlsCert, tlsCa].filter((path) => path !== undefined)
   const notifier = await openNotifier(io.env)
-  const isNetwork = options.metrics !== undefined || plan.listen.some(({ protocol }) => protocol !== 'udp')
+  const isNetwork = options.metrics !== undefined || options.forward !== undefined
+    || plan.listen.some(({ protocol }) => protocol !== 'udp')
   const code = await runMonitor({
     descriptors, writable, network: isNetwork,
     become: { account, ...chroot !== undefined && { chroot } },
     readable: files.map((path) => dirname(resolve(path))),
     ...pidFile !== undefined && { pidFile },
-    onReady: () => notifier.ready(),
+    notifier,
   })
   notifier.close()
   return code as ExitCode

@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { parsePrefix, type Prefix } from '../core/flow/prefix.ts'
 import { parseCount } from '../core/flow/quantity.ts'
+import { parseDestination, type Destination } from '../core/net/send.ts'
 import type { MulticastGroup } from '../core/net/udp-socket.ts'
 import type { SamplingRule } from '../core/netflow/sampling-rules.ts'
 
@@ -12,6 +13,7 @@ const MAX_RATE = 0xffffffff
 export const SAMPLING_RULE = 'a network and a rate such as 10.0.0.0/8=1000'
 export const NETWORK = 'an address or a network such as 10.0.0.0/8'
 export const GROUP = 'a multicast address such as 239.1.2.3 or ff15::1%eth0'
+export const FORWARD = 'HOST:PORT such as 192.0.2.1:2055 or [2001:db8::1]:2055'
 
 /** A rule of `--sampling-default` and `--sampling-override`. @throws FlowkitError ERR_OPTION */
 export function parseSamplingRule(text: string): SamplingRule {
@@ -38,4 +40,9 @@ export function parseGroup(text: string): MulticastGroup {
     : /^ff/i.test(address) && isIP(address) === 6
   if (isGroup && name !== '') return { address, ...name !== undefined && { interface: name } }
   throw new FlowkitError('ERR_OPTION', `Cannot join group "${text}": expected ${GROUP}`)
+}
+
+/** A collector of `--forward`. @throws FlowkitError ERR_OPTION */
+export function parseForward(text: string): Destination {
+  return parseDestination(text.startsWith('udp://') ? text : `udp://${text}`)
 }

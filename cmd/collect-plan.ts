@@ -1,15 +1,18 @@
 /** What the options of `flowkit collect` come to. */
-import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
-import { defaultArchive } from '../core/archive/places.ts'
+import { isIP } from 'node:net'
+import { join, relative, resolve } from 'node:path'
 import type { CollectorSettings } from '../core/collector/collector.ts'
 import { rowFilter } from '../core/collector/row-filter.ts'
 import { compileFilter, parseFilter } from '../core/filter/filter.ts'
 import { formatEndpoint, type Endpoint, type ListenAt } from '../core/net/endpoint.ts'
+import type { Destination } from '../core/net/send.ts'
+import type { PassedSocket } from '../core/net/systemd.ts'
 import type { TlsIdentity } from '../core/net/tls-acceptor.ts'
 import type { MulticastGroup } from '../core/net/udp-socket.ts'
 import type { SamplingRule } from '../core/netflow/sampling-rules.ts'
 import type { Prefix } from '../core/flow/prefix.ts'
+import { defaultState, describePlace, placesOf, type Place } from './collect-sinks.ts'
 import { UsageError } from './errors.ts'
 
 /** The options of `flowkit collect`, as its schema has them. */
@@ -17,10 +20,15 @@ export interface CollectOptions {
   readonly listen?: readonly ListenAt[]
   readonly join?: readonly MulticastGroup[]
   readonly allow?: readonly Prefix[]
+  readonly forward?: readonly Destination[]
   readonly to?: readonly string[]
+  readonly toFormat?: readonly string[]
   /** Milliseconds. */
   readonly rotate: number
   readonly onRotate?: string
+  /** Milliseconds. */
+  readonly maxAge?: number
+  readonly maxSize?: number
   readonly filter?: string
   readonly samplingDefault?: readonly SamplingRule[]
   readonly samplingOverride?: readonly SamplingRule[]
@@ -50,38 +58,36 @@ const MAX_ROTATE = 86_400_000
 /** A collector as it would run. */
 export interface Plan {
   readonly listen: readonly ListenAt[]
-  readonly places: readonly string[]
+  readonly places: readonly Place[]
   /** For the spool, and what is known of exporters. */
   readonly state: string
-  readonly rotate: number
   readonly settings: CollectorSettings
   readonly tls: TlsIdentity | undefined
+  /** The absolute path of the folder that it sees as `/`; places and state are absolute then, and below. */
+  readonly chroot: string | undefined
 }
 
 /**
  * Make a plan, with everything checked that can be without beginning.
  *
+ * @param passed sockets that the service manager has opened: used unless there are others to be opened
  * @throws UsageError, FlowkitError, or the system error of a file that cannot be read
  */
-export function planOf(options: CollectOptions, env: NodeJS.ProcessEnv): Plan {
-  const { rotate, tlsKey, tlsCert, tlsCa } = options
-  if (rotate < MIN_ROTATE || rotate > MAX_ROTATE) {
-    throw new UsageError(`Cannot use option --rotate: expected 1s to 1d, found ${rotate / 1000}s`)
-  }
-  const listen = options.listen
-    ?? DEFAULT_PORTS.map((port): ListenAt => ({ protocol: 'udp', address: '::', port }))
+export function planOf(
+  options: CollectOptions, env: NodeJS.ProcessEnv, passed: readonly PassedSocket[] = [],
+): Plan {
+  const { tlsKey, tlsCert, tlsCa } = options
+  const listen = options.listen ?? (passed.length > 0 ? passed.map((each) => listenBy(each, options))
+    : DEFAULT_PORTS.map((port): ListenAt => ({ protocol: 'udp', address: '::', port })))
   if (listen.some(({ protocol }) => protocol === 'tls') && (tlsKey === undefined || tlsCert === undefined)) {
     throw new UsageError('Cannot listen on tls://: it needs --tls-key and --tls-cert')
   }
-  const places = options.to ?? [defaultArchive(env)]
+  const chroot = chrootOf(options)
+  const places = placesOf(options, env).map((place) => ({ ...place, path: pathBelow(place.path, chroot) }))
   return {
-    listen, places, rotate,
-    state: options.state ?? join(places[0], 'state'),
-    settings: {
-      allow: options.allow ?? [],
-      sampling: { defaults: options.samplingDefault ?? [], overrides: options.samplingOverride ?? [] },
-      ...options.filter !== undefined && { filter: rowFilter(compileFilter(parseFilter(options.filter))) },
-    },
+    listen, places, chroot,
+    state: pathBelow(options.state ?? defaultState(places), chroot),
+    settings: settingsOf(options),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : {
       key: readFileSync(tlsKey), cert: readFileSync(tlsCert),
       ...tlsCa !== undefined && { ca: readFileSync(tlsCa) },
@@ -89,18 +95,87 @@ export function planOf(options: CollectOptions, env: NodeJS.ProcessEnv): Plan {
   }
 }
 
+/**
+ * What may be changed while a collector runs.
+ *
+ * @throws UsageError, FlowkitError
+ */
+export function settingsOf(options: CollectOptions): CollectorSettings {
+  const { rotate, maxAge = Infinity, filter, allow = [] } = options
+  const { samplingDefault = [], samplingOverride = [] } = options
+  if (rotate < MIN_ROTATE || rotate > MAX_ROTATE) {
+    throw new UsageError(`Cannot use option --rotate: expected 1s to 1d, found ${rotate / 1000}s`)
+  }
+  if (maxAge < rotate) {
+    const found = `expected at least that of --rotate, ${rotate / 1000}s, found ${maxAge / 1000}s`
+    throw new UsageError(`Cannot use option --max-age: ${found}`)
+  }
+  return {
+    allow,
+    sampling: { defaults: samplingDefault, overrides: samplingOverride },
+    ...filter !== undefined && { filter: rowFilter(compileFilter(parseFilter(filter))) },
+  }
+}
+
+/** By TLS where there is a certificate: a service manager knows TCP only. */
+function listenBy({ fd, protocol, endpoint }: PassedSocket, { tlsCert }: CollectOptions): ListenAt {
+  return { ...endpoint, fd, protocol: protocol === 'tcp' && tlsCert !== undefined ? 'tls' : protocol }
+}
+
+function chrootOf({ chroot, user, forward = [] }: CollectOptions): string | undefined {
+  if (chroot === undefined) return undefined
+  if (user === undefined) throw new UsageError('Cannot use option --chroot: it needs --user')
+  const named = forward.find(({ host }) => isIP(host.split('%')[0]) === 0)
+  if (named) {
+    throw new UsageError(`Cannot forward to ${named.name} with --chroot: expected an address, since names `
+      + 'cannot be looked up there')
+  }
+  return resolve(chroot)
+}
+
+function pathBelow(path: string, chroot: string | undefined): string {
+  if (chroot === undefined) return path
+  const full = resolve(path)
+  if (relative(chroot, full).split('/')[0] !== '..') return full
+  throw new UsageError(`Cannot write to "${path}" with --chroot: it is not below ${chroot}`)
+}
+
+/**
+ * A plan as the child of a monitor has it: with the sockets that it has inherited, and in its folder.
+ *
+ * What is to be listened to by connections, it opens itself.
+ */
+export function planInside(
+  plan: Plan, options: CollectOptions, inherited: readonly PassedSocket[],
+): Plan {
+  const { chroot, places, state } = plan
+  const own = (options.listen ?? []).filter(({ protocol }) => protocol !== 'udp')
+  const inside = (path: string): string => chroot === undefined ? path : join('/', relative(chroot, path))
+  return {
+    ...plan,
+    listen: [...inherited.map((each) => listenBy(each, options)), ...own],
+    places: places.map((place) => ({ ...place, path: inside(place.path) })),
+    state: inside(state),
+  }
+}
+
 /** A plan in words, a line each. */
-export function describePlan({ listen, places, state, rotate, settings }: Plan, options: CollectOptions): string {
+export function describePlan({ listen, places, state, settings }: Plan, options: CollectOptions): string {
   const { allow, sampling: { defaults, overrides } } = settings
   const lines = [
     `listen    ${listen.map((at) => formatEndpoint(at, at.protocol)).join(', ')}`,
-    `into      ${places.join(', ')}`,
+    `into      ${places.map(describePlace).join(', ')}`,
     `state     ${state}`,
-    `rotate    every ${rotate / 1000} s`,
+    `rotate    every ${options.rotate / 1000} s`,
+    ...options.maxAge === undefined ? [] : [`max age   ${options.maxAge / 1000} s`],
+    ...options.maxSize === undefined ? [] : [`max size  ${options.maxSize} bytes`],
     ...options.filter === undefined ? [] : [`filter    ${options.filter}`],
     ...allow.length === 0 ? [] : [`allow     ${allow.length} networks`],
     ...defaults.length + overrides.length === 0 ? [] : [
       `sampling  ${defaults.length} defaults, ${overrides.length} overrides`,
+    ],
+    ...options.forward === undefined ? [] : [
+      `forward   ${options.forward.map(({ name }) => name).join(', ')}`,
     ],
     ...options.metrics === undefined ? [] : [`metrics   ${formatEndpoint(options.metrics, 'http')}/metrics`],
     ...options.user === undefined ? [] : [`user      ${options.user}`],

@@ -1,27 +1,30 @@
 import { spawn } from 'node:child_process'
 import { unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { startCollector, type Collector, type CollectorOptions } from '../core/collector/collector.ts'
-import { archiveSink } from '../core/collector/sink.ts'
+import { startCollector, type Collector } from '../core/collector/collector.ts'
 import { formatEndpoint } from '../core/net/endpoint.ts'
 import type { Inheritance } from '../core/net/monitor.ts'
+import type { UdpReceiver } from '../core/net/udp-receiver.ts'
 import { openNotifier, watchdogInterval, type Notifier } from '../core/net/systemd.ts'
 import type { MetricsServer } from '../core/metrics/server.ts'
 import { faultLog, reportText, type FaultLog } from './collect-log.ts'
-import { planOf, type CollectOptions, type Plan } from './collect-plan.ts'
-import type { Configuration, ExitCode } from './command.ts'
+import { settingsOf, type CollectOptions, type Plan } from './collect-plan.ts'
+import { describePlace, openSink } from './collect-sinks.ts'
+import { kebab, type Configuration, type ExitCode } from './command.ts'
 import { explain } from './errors.ts'
 import type { Io } from './io.ts'
 
 /** Options that take effect when the configuration is read again; the others want a restart. */
-const CHANGEABLE = ['filter', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate'] as const
+const CHANGEABLE = [
+  'filter', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate', 'maxAge', 'maxSize',
+] as const
 
 /** Collect until a signal ends it. @param child what the monitor gave, if there is one */
 export async function runCollector(
   plan: Plan, options: CollectOptions, configuration: Configuration<CollectOptions>, io: Io,
   child: Inheritance | undefined,
 ): Promise<ExitCode> {
-  let current = { plan, options }
+  let current = options
   const faults = faultLog(io)
   for (const note of child?.notes ?? []) io.talk.debug(note)
   const collector = await startCollector({
@@ -29,17 +32,24 @@ export async function runCollector(
     ...plan.tls && { tls: plan.tls },
     listen: plan.listen,
     groups: options.join ?? [],
-    sinks: plan.places.map(archiveSink),
+    forward: options.forward ?? [],
+    sinks: plan.places.map((place) => openSink(place, {
+      limits: () => current,
+      onExpired(paths) {
+        for (const path of paths) io.talk.debug(`${path} removed`)
+      },
+      onError: (error) => faults.say('', explain(error, '').message),
+    })),
     spool: join(plan.state, 'spool'),
     spoolSize: options.spoolSize,
     spoolSync: options.spoolSync,
     receiveBuffer: options.receiveBuffer,
-    ...child && { open: await inherited(child) },
+    ...child && { open: await adoptSocket() },
     onFault: (error, exporter) => faults.say(exporter, error.message),
     onError: (error) => faults.say('', explain(error, '').message),
     onFile(path, rows) {
       io.talk.debug(`${rows} rows written to ${path}`)
-      const { onRotate } = current.options
+      const { onRotate } = current
       if (onRotate !== undefined) runHook(onRotate, path, io)
     },
     onRecovered(segments) {
@@ -47,7 +57,7 @@ export async function runCollector(
     },
   })
   const metrics = await serveReport(collector, options)
-  const notifier = await openNotifier(child ? {} : io.env) // the monitor speaks for its child
+  const notifier = child?.notifier ?? await openNotifier(io.env)
   if (options.pidFile !== undefined && !child) await writeFile(options.pidFile, `${process.pid}\n`)
 
   /** Read the configuration again; a bad one changes nothing. */
@@ -56,25 +66,24 @@ export async function runCollector(
     try {
       const { options: next, warnings } = await configuration.reread()
       for (const warning of warnings) io.talk.warn(warning)
-      const fresh = planOf(next, io.env)
-      sayFixed(current.options, next, io)
-      collector.configure(fresh.settings)
-      current = { plan: fresh, options: next }
+      const settings = settingsOf(next)
+      sayFixed(current, next, io)
+      collector.configure(settings)
+      current = next
     } catch (error) {
-      io.talk.error(`${explain(error, '').message}; the configuration stays as it was`)
+      io.talk.error(`the configuration stays as it was: ${explain(error, '').message}`)
     }
     collector.rotate()
     notifier.ready()
   }
 
-  const ended = untilAborted(io, () => current.plan.rotate, {
+  const ended = untilAborted(io, () => current.rotate, {
     SIGHUP: () => void reload(),
     SIGUSR1: () => collector.rotate(),
     SIGUSR2: () => io.talk.info(`ledger\n${reportText(collector.report())}`),
   }, () => collector.rotate())
-  const watchdog = startWatchdog(notifier, io)
+  const watchdog = startWatchdog(notifier, io, child ? process.ppid : process.pid)
   sayReady(collector, plan, metrics, options, io)
-  child?.ready()
   notifier.ready()
   await ended
   notifier.stopping()
@@ -86,11 +95,10 @@ export async function runCollector(
   return summarize(collector, faults, io)
 }
 
-/** Opens the sockets that a monitor has opened, in their order. */
-async function inherited({ descriptors }: Inheritance): Promise<NonNullable<CollectorOptions['open']>> {
+/** For sockets that a monitor has opened: nothing can be set any more. */
+async function adoptSocket(): Promise<(at: { readonly fd?: number }) => Promise<UdpReceiver>> {
   const { adoptUdpReceiver } = await import('../core/net/udp-receiver.ts')
-  let next = 0
-  return () => adoptUdpReceiver(descriptors[next++])
+  return ({ fd = -1 }) => adoptUdpReceiver(fd)
 }
 
 async function serveReport(
@@ -115,7 +123,8 @@ function sayFixed(before: CollectOptions, after: CollectOptions, io: Io): void {
     return !CHANGEABLE.includes(name as (typeof CHANGEABLE)[number])
       && JSON.stringify(before[name]) !== JSON.stringify(after[name])
   })
-  if (changed.length > 0) io.talk.warn(`a restart is needed for the changes of ${changed.join(', ')}`)
+  const names = changed.map((key) => `--${kebab(key)}`)
+  if (names.length > 0) io.talk.warn(`a restart is needed for the changes of ${names.join(', ')}`)
 }
 
 /** Said last: from here on datagrams and signals count. */
@@ -130,23 +139,28 @@ function sayReady(
   }
   const names = [...sockets, ...streams].map(({ endpoint }) => endpoint)
   if (metrics) io.talk.info(`metrics on ${formatEndpoint(metrics.endpoint, 'http')}/metrics`)
-  io.talk.info(`collecting on ${names.join(', ')} into ${places.join(', ')}`)
+  io.talk.info(`collecting on ${names.join(', ')} into ${places.map(describePlace).join(', ')}`)
 }
 
 function summarize(collector: Collector, faults: FaultLog, io: Io): ExitCode {
   faults.finish()
-  const { counters, sinks, spool } = collector.report()
+  const { counters, sinks, spool, forwards } = collector.report()
   const { datagrams, records, filtered, refused, dropped, counterSamples } = counters
   const written = Math.min(...sinks.map(({ rows }) => rows))
   io.talk.info(`${datagrams} datagrams received, ${refused} refused, ${records} flows decoded, `
     + `${filtered} filtered, ${written} written`)
   if (counterSamples > 0) io.talk.info(`${counterSamples} counter samples decoded`)
+  for (const { endpoint, sent, dropped: lost } of forwards) {
+    io.talk.info(`${sent} datagrams forwarded to ${endpoint}, ${lost} dropped`)
+  }
   if (dropped > 0) io.talk.error(`${dropped} datagrams lost: there was no room in the spool nor in memory`)
+  const unwritten = Math.max(...sinks.map((sink) => sink.lost))
+  if (unwritten > 0) io.talk.error(`${unwritten} flows lost: neither the spool nor the archive had room for them`)
   if (spool.waiting > 0) {
     io.talk.warn(`${spool.waiting} segments stay in the spool, ${spool.bytes} bytes: they are written at the `
       + 'next start')
   }
-  return dropped + spool.waiting > 0 ? 3 : 0
+  return dropped + unwritten + spool.waiting > 0 ? 3 : 0
 }
 
 /** Run the command for a file; what it prints goes where our talk goes. */
@@ -159,8 +173,8 @@ function runHook(command: string, path: string, io: Io): void {
   })
 }
 
-function startWatchdog(notifier: Notifier, io: Io): NodeJS.Timeout | undefined {
-  const every = watchdogInterval(io.env, process.pid)
+function startWatchdog(notifier: Notifier, io: Io, service: number): NodeJS.Timeout | undefined {
+  const every = watchdogInterval(io.env, service)
   return every === undefined ? undefined : setInterval(() => notifier.watchdog(), every)
 }
 

@@ -2,18 +2,20 @@ import { Type } from '@sinclair/typebox'
 import { loadDuck } from '../core/duck/bindings.ts'
 import { parseEndpoint } from '../core/net/endpoint.ts'
 import { joinMonitor } from '../core/net/monitor.ts'
+import { examineSockets, listenFds } from '../core/net/systemd.ts'
 import {
-  GROUP, NETWORK, parseGroup, parseNetwork, parseSamplingRule, SAMPLING_RULE,
+  FORWARD, GROUP, NETWORK, parseForward, parseGroup, parseNetwork, parseSamplingRule, SAMPLING_RULE,
 } from './collect-options.ts'
-import { describePlan, planOf } from './collect-plan.ts'
-import { defineCommand, duration, parsed, size, type Command } from './command.ts'
+import { describePlan, planInside, planOf } from './collect-plan.ts'
+import { SINK_FORMATS } from './collect-sinks.ts'
+import { choice, defineCommand, duration, parsed, size, type Command } from './command.ts'
 
 const ENDPOINT = '[udp://|tcp://|tls://][ADDRESS:]PORT such as 2055 or [::1]:4739'
 
 const OPTIONS = Type.Object({
   listen: Type.Optional(Type.Array(parsed(parseEndpoint, ENDPOINT, { title: '[ADDR:]PORT' }), {
-    description: 'Where to listen (default: 2055, 4739, 6343 on all addresses); tcp:// and tls:// before it '
-      + 'for IPFIX by connections',
+    description: 'Where to listen (default: the sockets of the service manager, else 2055, 4739, 6343 on '
+      + 'all addresses); tcp:// and tls:// before it for IPFIX by connections',
   })),
   join: Type.Optional(Type.Array(parsed(parseGroup, GROUP, { title: 'GROUP' }), {
     description: 'Multicast groups to join, as 239.1.2.3 or ff15::1%eth0',
@@ -21,13 +23,24 @@ const OPTIONS = Type.Object({
   allow: Type.Optional(Type.Array(parsed(parseNetwork, NETWORK, { title: 'CIDR' }), {
     description: 'Listen to exporters in these networks only',
   })),
-  to: Type.Optional(Type.Array(Type.String({ title: 'FOLDER' }), {
-    description: 'Archives to write (default: $FLOWKIT_ARCHIVE, else for root /var/lib/flowkit, '
-      + 'else ~/.local/share/flowkit)',
+  forward: Type.Optional(Type.Array(parsed(parseForward, FORWARD, { title: 'HOST:PORT' }), {
+    description: 'Send each datagram of UDP on to other collectors as it came; for them it comes from here',
   })),
-  rotate: duration({ default: '1m', description: 'Begin new archive files this often, 1s to 1d' }),
+  to: Type.Optional(Type.Array(Type.String({ title: 'FOLDER' }), {
+    description: 'Folders to write to, archives unless --to-format says otherwise (default: '
+      + '$FLOWKIT_ARCHIVE, else for root /var/lib/flowkit, else ~/.local/share/flowkit)',
+  })),
+  toFormat: Type.Optional(Type.Array(choice(SINK_FORMATS, { title: 'NAME', description: 'A format' }), {
+    description: 'What to write: one format for all folders, or one for each in their order. All but the '
+      + 'archive are without counter samples',
+  })),
+  rotate: duration({ default: '1m', description: 'Begin new files this often, 1s to 1d' }),
   onRotate: Type.Optional(Type.String({
     title: 'CMD', description: 'Run this for each new file, whose name is in $FLOWKIT_FILE',
+  })),
+  maxAge: Type.Optional(duration({ description: 'Remove files of flows received longer ago' })),
+  maxSize: Type.Optional(size({
+    description: 'Remove the oldest files of a folder that are more than this together',
   })),
   filter: Type.Optional(Type.String({
     short: 'f', title: 'EXPR', description: 'Keep only flows that match',
@@ -46,7 +59,8 @@ const OPTIONS = Type.Object({
   })),
   state: Type.Optional(Type.String({
     title: 'FOLDER',
-    description: 'For the spool, and what is known of exporters (default: state in the archive)',
+    description: 'For the spool, and what is known of exporters (default: state in the archive, else .state '
+      + 'in the folder)',
   })),
   spoolSize: size({ default: '4Gi', description: 'How large the spool may become' }),
   spoolSync: duration({
@@ -86,20 +100,34 @@ export const collect: Command = defineCommand({
       does: 'One socket, and new files every five minutes',
     },
     {
+      command: 'flowkit collect --to /srv/flows,/srv/json --to-format archive,json --max-age 7d',
+      does: 'JSON beside the archive, and both for a week',
+    },
+    {
       command: 'flowkit collect --config /etc/flowkit/collect.toml --check',
       does: 'Check a configuration',
     },
   ],
   async run(_args, options, io, configuration) {
+    const passed = await listenFds(io.env, process.pid)
+    const plan = planOf(options, io.env, passed) // before rights are given up: it reads keys
     const child = await joinMonitor(async () => { await loadDuck() })
-    const plan = planOf(options, io.env)
-    if (!child) for (const warning of configuration.warnings) io.talk.warn(warning)
+    if (child) {
+      const { descriptors } = child
+      const inherited = await examineSockets(descriptors.map((fd) => ({ fd, name: 'inherited' })))
+      const { runCollector } = await import('./collect-run.ts')
+      return runCollector(planInside(plan, options, inherited), options, configuration, io, child)
+    }
+    for (const warning of configuration.warnings) io.talk.warn(warning)
+    if (passed.length > 0 && options.listen) {
+      io.talk.warn('the sockets of the service manager are not used, since --listen is given')
+    }
     if (options.check) return void await io.write(describePlan(plan, options))
-    if (options.user !== undefined && !child) {
+    if (options.user !== undefined) {
       const { monitorCollector } = await import('./collect-monitor.ts')
       return monitorCollector(plan, options, io)
     }
     const { runCollector } = await import('./collect-run.ts')
-    return runCollector(plan, options, configuration, io, child)
+    return runCollector(plan, options, configuration, io, undefined)
   },
 })

@@ -60,6 +60,7 @@ const VERBS: Readonly<Record<string, string>> = {
   mkdir: 'create', mkdtemp: 'create', unlink: 'remove', rmdir: 'remove', rm: 'remove', ftruncate: 'cut',
   fsync: 'write', fdatasync: 'write', copyfile: 'copy', spawn: 'run',
   bind: 'listen on', listen: 'listen on', connect: 'connect to', getaddrinfo: 'find host',
+  send: 'send to', sendmmsg: 'send to',
 }
 
 /** The reason for a code, where it is not the system's own sentence. */

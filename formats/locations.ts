@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs'
 import { glob, open, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { isArchive } from '../core/archive/places.ts'
 import { filterFlows } from '../core/filter/filter.ts'
 import { overlaps } from '../core/filter/window.ts'
@@ -121,12 +121,15 @@ async function inputsOfWord(word: string, forced: FlowFormat | undefined): Promi
 async function inputsBelow(folder: string, forced: FlowFormat | undefined): Promise<Input[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !/(^|[/\\])\./.test(relative(folder, file))) // what begins with a dot is unfinished
   const inputs: Input[] = []
   for (const path of files.sort()) {
     try {
       inputs.push(await inputOfPath(path, forced))
     } catch (error) {
-      if (!(error instanceof FlowkitError)) throw error // else it is in no format that flowkit knows
+      const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT' // expired meanwhile
+      // else it is in no format that flowkit knows
+      if (!isGone && !(error instanceof FlowkitError)) throw error
     }
   }
   if (inputs.length > 0) return inputs

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { EXTRA_COLUMN } from '../duck/columns.ts'
@@ -36,7 +37,7 @@ export async function* readCounters(path: string, request: CounterFilesRequest):
       try {
         yield* rowsOf(duck, file, names, request)
       } catch (error) {
-        request.onFault(faultOf(error, file))
+        if (existsSync(file)) request.onFault(faultOf(error, file)) // else it has expired
       }
     }
   } finally {
@@ -79,7 +80,7 @@ export async function surveyCounters(
       try {
         for (const [path, names] of await columnsOf(duck, [file])) all.set(path, names)
       } catch (error) {
-        onFault(faultOf(error, file))
+        if (existsSync(file)) onFault(faultOf(error, file))
       }
     }
     return all

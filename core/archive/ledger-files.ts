@@ -1,8 +1,9 @@
+import { existsSync } from 'node:fs'
 import { readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { LedgerRow } from '../collector/ledger.ts'
 import { duckError, openDuck, quote, type Duck } from '../duck/duck.ts'
-import type { Window } from '../duck/survey.ts'
+import { askFiles, type Window } from '../duck/survey.ts'
 import type { Fault } from '../flow/stream.ts'
 import { HOUR, segmentTime } from './names.ts'
 
@@ -27,7 +28,7 @@ export async function readLedger(archive: string, request: LedgerRequest): Promi
   const duck = await openDuck({ threads: 1 })
   try {
     try {
-      return await latestRows(duck, files)
+      return await askFiles(files, (asked) => latestRows(duck, asked))
     } catch {
       // one of them at least is bad: which?
       const good: string[] = []
@@ -36,11 +37,12 @@ export async function readLedger(archive: string, request: LedgerRequest): Promi
           await latestRows(duck, [file])
           good.push(file)
         } catch (error) {
+          if (!existsSync(file)) continue // it has expired
           const { message } = duckError(error, `read ${file} as a ledger`)
           request.onFault({ code: 'ERR_INPUT', reason: message })
         }
       }
-      return good.length > 0 ? await latestRows(duck, good) : []
+      return await askFiles(good, (asked) => latestRows(duck, asked))
     }
   } finally {
     await duck.close()
@@ -69,6 +71,7 @@ async function ledgerFiles(
 }
 
 async function latestRows(duck: Duck, files: readonly string[]): Promise<ArchivedLedgerRow[]> {
+  if (files.length === 0) return []
   const paths = files.map(quote).join(', ')
   const rows = await duck.rows(`
     SELECT to_json(latest)::VARCHAR FROM (

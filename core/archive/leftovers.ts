@@ -8,6 +8,9 @@ const PREFIX = '.tmp-'
 /** ms without a change after which a folder of another host is left over. */
 const PATIENCE = 86_400_000
 
+/** Folders that writers of this process have. */
+const inUse = new Set<string>()
+
 /**
  * Make a folder for unfinished files in `directory`: `.tmp-<pid>-<start of the process>-<random>-<host>`.
  *
@@ -17,7 +20,14 @@ export async function makeTemporary(directory: string): Promise<string> {
   const random = randomBytes(6).toString('hex')
   const path = join(directory, `${PREFIX}${process.pid}-${startOf(process.pid) ?? 0}-${random}-${hostname()}`)
   await mkdir(path)
+  inUse.add(path)
   return path
+}
+
+/** Remove a folder that `makeTemporary` made. @throws the system error; it counts as left over then */
+export async function removeTemporary(path: string): Promise<void> {
+  inUse.delete(path)
+  await rm(path, { recursive: true, force: true })
 }
 
 /**
@@ -32,7 +42,9 @@ export async function removeLeftovers(directory: string): Promise<void> {
     if (!found) continue
     const path = join(directory, name)
     const [, pid, start, host] = found
-    if (host === hostname() ? !isRunning(Number(pid), start) : await isOld(path)) {
+    const isLeft = host !== hostname() ? await isOld(path)
+      : Number(pid) === process.pid ? !inUse.has(path) : !isRunning(Number(pid), start)
+    if (isLeft) {
       await rm(path, { recursive: true, force: true })
     }
   }

@@ -41,3 +41,10 @@ export function fileName(segment: string, part: number, span: Span): string {
   const name = part === 1 ? segment : `${segment}_${String(part).padStart(3, '0')}`
   return span.first === Infinity ? `${name}.parquet` : `${name}.${formatSpan(span)}.parquet`
 }
+
+/** The segment of a file by its name, as `fileName` makes them; undefined where it is no such name. */
+export function segmentOf(name: string, extension: string): string | undefined {
+  if (!name.endsWith(extension)) return undefined
+  const stem = name.slice(0, name.length - extension.length)
+  return /^(\d{8}T\d{9}Z-[0-9a-f]{8})(?:_\d{3,})?(?:\.\d{1,10}-\d{1,10})?$/.exec(stem)?.[1]
+}

@@ -8,7 +8,7 @@ import type { CounterSample } from '../netflow/sflow/counters.ts'
 import { openCounterSpool } from './counter-spool.ts'
 import { COUNTERS_VERSION } from './counter-sql.ts'
 import { sortHours } from './hours.ts'
-import { makeTemporary, removeLeftovers } from './leftovers.ts'
+import { makeTemporary, removeLeftovers, removeTemporary } from './leftovers.ts'
 import { ledgerSql } from './ledger.ts'
 import { archiveSql, SQL_FILE } from './macros.ts'
 import { fileName, hourFolder, newSegment, segmentTime } from './names.ts'
@@ -132,13 +132,21 @@ export async function openArchiveWriter(
   async function forget(): Promise<void> {
     hours.clear()
     spans.clear()
-    await parts.discard()
-    await spool.clear()
     lose()
+    // what cannot be removed now is in the temporary folder, and goes with it
+    await Promise.allSettled([parts.discard(), spool.clear()])
   }
 
-  function begin(next: string | undefined): void {
+  /** Begin a segment, in a new archive if somebody has removed it. */
+  async function begin(next: string | undefined): Promise<void> {
     segment = next ?? newSegment(now() / 1000)
+    try {
+      await mkdir(join(directory, 'flows'), { recursive: true })
+      await mkdir(temporary, { recursive: true })
+      await writeSqlFile(directory, temporary)
+    } catch {
+      // it is the next write that fails
+    }
   }
 
   function lose(): void {
@@ -159,7 +167,7 @@ export async function openArchiveWriter(
       await giveNames(directory, moves)
     } catch (error) {
       const paths = moves.flatMap(({ part, path }) => [part.path, path])
-      await Promise.all(paths.map((path) => rm(path, { force: true })))
+      await Promise.allSettled(paths.map((path) => rm(path, { force: true })))
       throw error
     }
     await spool.clear()
@@ -185,8 +193,11 @@ export async function openArchiveWriter(
   }
 
   async function end(): Promise<void> {
-    await parts.close()
-    await rm(temporary, { recursive: true, force: true })
+    try {
+      await parts.close()
+    } finally {
+      await removeTemporary(temporary)
+    }
   }
 
   return {
@@ -202,7 +213,7 @@ export async function openArchiveWriter(
     rotate: (rotation = {}) => inTurn(() => guard(() => publish(rotation)).finally(() => begin(rotation.next))),
     skip: (next) => inTurn(async () => {
       await forget()
-      begin(next)
+      await begin(next)
     }),
     close: () => inTurn(() => guard(() => publish({})).then(() => {}).finally(end)),
     abort: () => inTurn(() => {

@@ -25,3 +25,32 @@ export function archiveSink(directory: string): Sink {
     },
   }
 }
+
+/**
+ * A sink that lets go of what is old: whenever a segment is in it, `expire` runs.
+ *
+ * It does not run twice at a time, and the end of a writer waits for it.
+ *
+ * @param expire deals with its errors itself
+ */
+export function expiringSink(sink: Sink, expire: () => Promise<void>): Sink {
+  let running: Promise<void> | undefined
+  return {
+    ...sink,
+    async open(segment) {
+      const writer = await sink.open(segment)
+      return {
+        ...writer,
+        async rotate(rotation) {
+          const files = await writer.rotate(rotation)
+          running ??= expire().finally(() => { running = undefined })
+          return files
+        },
+        async abort() {
+          await writer.abort()
+          await running
+        },
+      }
+    },
+  }
+}

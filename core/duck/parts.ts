@@ -203,8 +203,11 @@ export function openParts(options: PartsOptions): PartWriter {
   }
 
   async function close(): Promise<void> {
-    await discard()
-    await feed.close()
+    try {
+      await discard()
+    } finally {
+      await feed.close()
+    }
   }
 
   return { write, take, writeEmpty, merge, writeQuery, discard, close }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { DataChunk } from '@duckdb/node-bindings'
 import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
 import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../flow/fields.ts'
@@ -43,7 +44,8 @@ const CHUNK_ROWS = 2048
 /**
  * Read flows from Parquet files, in the order of the files; only the columns and row groups that are needed.
  *
- * A file that turns out damaged on the way is a bad one as well: what came before the damage stands.
+ * A file that turns out damaged on the way is a bad one as well: what came before the damage stands. Files
+ * that are removed meanwhile, the oldest first, are passed over.
  */
 export async function* readParquet(paths: readonly string[], request: ParquetRequest): FlowReader {
   const { sort, filter, extras = false, settings } = request
@@ -91,16 +93,28 @@ async function* chunks(
       yield chunk
     }
   }
-  try {
-    return yield* run(survey, 0)
-  } catch (error) {
-    if (request.sort) throw duckError(error, 'sort flows')
+  for (let of = survey; ;) {
+    try {
+      return yield* run(of, 0)
+    } catch (error) {
+      const paths = of.sources.flatMap((source) => source.paths)
+      const left = paths.filter((path) => existsSync(path))
+      if (rows > 0 || left.length === paths.length) {
+        if (request.sort) throw duckError(error, 'sort flows')
+        break
+      }
+      of = await surveyFiles(duck, left, request, request.onBad)
+    }
   }
   // a file is damaged: go on from here file by file, with nothing computed ahead that would be lost
   await duck.run(`SET streaming_buffer_size = '1kB'`)
   let skip = rows
   for (const { paths, expressions } of survey.sources) {
     for (const path of paths) {
+      if (!existsSync(path)) {
+        skip = 0 // with it all is gone that was read before
+        continue
+      }
       try {
         const sql = querySql(await surveyOne(duck, path, survey, expressions), fields, request)
         const [[count]] = skip === 0 ? [[1]] : await duck.rows(`SELECT count(*) FROM (${sql})`)
@@ -111,7 +125,7 @@ async function* chunks(
       } catch (error) {
         // the rows that came before the damage were those to be skipped
         skip = 0
-        request.onBad({ path, error: duckError(error, `read ${path}`) })
+        if (existsSync(path)) request.onBad({ path, error: duckError(error, `read ${path}`) })
       }
     }
   }

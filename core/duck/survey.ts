@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS, type Field } from '../flow/fields.ts'
 import { sqlColumns } from '../flow/sql.ts'
@@ -39,13 +40,43 @@ export interface Window {
 }
 
 /**
+ * Ask something of files; where that fails and some are gone, ask the others: an archive lets go of what is
+ * old while it is read.
+ */
+export async function askFiles<Answer>(
+  paths: readonly string[], ask: (paths: readonly string[]) => Promise<Answer>,
+): Promise<Answer> {
+  for (let asked = paths; ;) {
+    try {
+      return await ask(asked)
+    } catch (error) {
+      const left = asked.filter((path) => existsSync(path))
+      if (left.length === asked.length) throw error
+      asked = left
+    }
+  }
+}
+
+/**
  * Look into the footers of files: which can be read, and hold flows of a window, and what columns they have.
  *
- * Of a long flow that lies in a later file, the statistics tell; a folder's name does not.
+ * Of a long flow that lies in a later file, the statistics tell; a folder's name does not. Files that are
+ * gone are left out.
  *
  * @param onBad told of each file that is left out since it cannot be read
  */
 export async function surveyFiles(
+  duck: Duck, paths: readonly string[], window: Window, onBad: (bad: BadFile) => void,
+): Promise<Survey> {
+  const { survey, bad } = await askFiles(paths, async (asked) => {
+    const bad: BadFile[] = []
+    return { survey: await surveyOnce(duck, asked, window, (file) => bad.push(file)), bad }
+  })
+  for (const file of bad) if (existsSync(file.path)) onBad(file)
+  return survey
+}
+
+async function surveyOnce(
   duck: Duck, paths: readonly string[], window: Window, onBad: (bad: BadFile) => void,
 ): Promise<Survey> {
   const { own, foreign } = await tellApart(duck, paths, onBad)

@@ -6,7 +6,7 @@ import { EXTRA_COLUMN } from '../duck/columns.ts'
 import { duckError, identifier, openDuck, quote, type Duck, type DuckSettings } from '../duck/duck.ts'
 import { MACROS } from '../duck/macros.ts'
 import { spoolFlows } from '../duck/spool.ts'
-import { faultOf, filesSql, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
+import { askFiles, faultOf, filesSql, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
 import { decodeChunk, isDecodable, type SqlValue } from '../duck/values.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS } from '../flow/fields.ts'
@@ -44,7 +44,12 @@ export interface SqlResult {
 export async function runSql(
   paths: string | readonly string[], query: string, options: SqlOptions,
 ): Promise<SqlResult> {
-  const files = await archiveFiles(paths)
+  return askFiles(await archiveFiles(paths), (files) => openSql(paths, files, query, options))
+}
+
+async function openSql(
+  paths: string | readonly string[], files: readonly string[], query: string, options: SqlOptions,
+): Promise<SqlResult> {
   const duck = await openDuck(options.settings)
   try {
     await duck.run(MACROS)

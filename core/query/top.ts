@@ -1,9 +1,9 @@
 import { archiveFiles } from '../archive/reader.ts'
-import { duckError, identifier, openDuck, type DuckSettings } from '../duck/duck.ts'
+import { duckError, identifier, openDuck, type Duck, type DuckSettings } from '../duck/duck.ts'
 import { openFeed } from '../duck/feed.ts'
 import { MACROS } from '../duck/macros.ts'
 import { windowSql } from '../duck/read.ts'
-import { faultOf, relationSql, surveyFiles } from '../duck/survey.ts'
+import { askFiles, faultOf, relationSql, surveyFiles } from '../duck/survey.ts'
 import type { SqlValue } from '../duck/values.ts'
 import { filterFields, filterToSql, type Filter } from '../filter/filter.ts'
 import { FlowkitError } from '../flow/errors.ts'
@@ -80,29 +80,38 @@ export function parseKey(text: string): Key {
 export async function topOfArchive(
   paths: string | readonly string[], report: TopReport, range: ReportRange,
 ): Promise<Table> {
-  const { filter, since, until, settings } = range
   const files = await archiveFiles(paths, range)
-  const duck = await openDuck({ ...settings, ordered: false })
+  const duck = await openDuck({ ...range.settings, ordered: false })
   try {
     await duck.run(MACROS)
-    const survey = await surveyFiles(duck, files, range, (bad) => range.onFault(faultOf(bad)))
-    const fields = new Set(fieldsOf(report))
-    const tests: string[] = []
-    if (since !== undefined || until !== undefined) {
-      tests.push(windowSql(survey.timed, range))
-      for (const id of [ID.flowStart, ID.flowEnd, ID.eventTime, ID.received]) fields.add(FIELDS[id])
-    }
-    if (filter) {
-      tests.push(filterToSql(filter))
-      for (const id of filterFields(filter)) fields.add(FIELDS[id])
-    }
-    const relation = relationSql(survey, [...fields], false)
-    return toTable(report, await duck.rows(topSql(report, `(${relation})`, tests)))
+    const { table, faults } = await askFiles(files, (asked) => topOfFiles(duck, asked, report, range))
+    for (const fault of faults) range.onFault(fault)
+    return table
   } catch (error) {
     throw error instanceof FlowkitError ? error : duckError(error, 'query the archive')
   } finally {
     await duck.close()
   }
+}
+
+async function topOfFiles(
+  duck: Duck, files: readonly string[], report: TopReport, range: ReportRange,
+): Promise<{ table: Table, faults: readonly Fault[] }> {
+  const { filter, since, until } = range
+  const faults: Fault[] = []
+  const survey = await surveyFiles(duck, files, range, (bad) => faults.push(faultOf(bad)))
+  const fields = new Set(fieldsOf(report))
+  const tests: string[] = []
+  if (since !== undefined || until !== undefined) {
+    tests.push(windowSql(survey.timed, range))
+    for (const id of [ID.flowStart, ID.flowEnd, ID.eventTime, ID.received]) fields.add(FIELDS[id])
+  }
+  if (filter) {
+    tests.push(filterToSql(filter))
+    for (const id of filterFields(filter)) fields.add(FIELDS[id])
+  }
+  const relation = relationSql(survey, [...fields], false)
+  return { table: toTable(report, await duck.rows(topSql(report, `(${relation})`, tests))), faults }
 }
 
 /** The report over all flows of a reader. */

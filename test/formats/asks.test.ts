@@ -79,7 +79,7 @@ test('a NAT event can be printed, with addresses and ports before and after', ()
     '2026-11-20T09:00:00.000Z,4,17,10.0.0.9,1234,192.0.2.12,30001')
   const [, row] = textOf(table, [flow], { fields }).split('\n')
   assert.deepEqual(row.split(/ {2,}/),
-    ['2026-11-20 09:00:00.000', '4', 'UDP', '10.0.0.9', '1234', '192.0.2.12', '30001'])
+    ['2026-11-20 09:00:00.000', 'add44', 'UDP', '10.0.0.9', '1234', '192.0.2.12', '30001'])
 })
 
 test('the smallest and the largest time to live each have a name of their own', () => {

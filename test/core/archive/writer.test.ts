@@ -207,11 +207,11 @@ test('what killed writers left is removed, and nothing else', async () => {
   await mkdir(archive)
   const dead = spawnSync('true').pid
   const id = '0123456789ab'
-  const about = await readFile('/proc/self/stat', 'latin1').catch(() => '')
-  const own = about.split(') ')[1]?.split(' ')[19] ?? '0'
-  const gone = [`.tmp-${dead}-1-${id}-${hostname()}`, `.tmp-${process.pid}-1-${id}-${hostname()}`,
+  const about = await readFile(`/proc/${process.ppid}/stat`, 'latin1').catch(() => '')
+  const start = about.split(') ')[1]?.split(' ')[19] ?? '0'
+  const gone = [`.tmp-${dead}-1-${id}-${hostname()}`, `.tmp-${process.ppid}-1-${id}-${hostname()}`,
     `.tmp-5-1-${id}-elsewhere-old`]
-  const kept = [`.tmp-${process.pid}-${own}-${id}-${hostname()}`, `.tmp-5-1-${id}-elsewhere`, '.tmp-notes',
+  const kept = [`.tmp-${process.ppid}-${start}-${id}-${hostname()}`, `.tmp-5-1-${id}-elsewhere`, '.tmp-notes',
     'flows']
   for (const name of [...gone, ...kept]) {
     await mkdir(join(archive, name))
@@ -224,6 +224,20 @@ test('what killed writers left is removed, and nothing else', async () => {
   await writer.close()
   const expected = process.platform === 'linux' ? kept : [gone[1], ...kept]
   assert.deepEqual((await readdir(archive)).sort(), [...expected, 'flowkit.sql'].sort())
+})
+
+test('what a writer of this process could not remove is removed by the next, and nothing of those that write', async () => {
+  const archive = newArchive()
+  const other = await openArchiveWriter(archive)
+  await (await openArchiveWriter(archive)).close()
+  const [folder] = (await readdir(archive)).filter((name) => name.startsWith('.tmp-'))
+  await other.close()
+  await mkdir(join(archive, folder))
+  const third = await openArchiveWriter(archive)
+  const left = (await readdir(archive)).filter((name) => name.startsWith('.tmp-'))
+  assert.equal(left.length, 1)
+  assert.notEqual(left[0], folder)
+  await third.close()
 })
 
 test('a reader sees only whole files while others are written', async () => {

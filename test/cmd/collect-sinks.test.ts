@@ -1,0 +1,121 @@
+import { after, test } from 'node:test'
+import assert from 'node:assert/strict'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { flowkit, startCollect, type RunningCollector } from '../support/flowkit.ts'
+import { replayCapture } from '../support/replay.ts'
+
+const V5 = 'test/fixtures/netflow/softflowd-v5.pcap' // 20 flows
+const V9 = 'test/fixtures/netflow/softflowd-v9.pcap'
+const folder = await mkdtemp(join(tmpdir(), 'flowkit-sinks-'))
+after(() => rm(folder, { recursive: true }))
+
+async function filesBelow(root: string): Promise<string[]> {
+  const entries = await readdir(root, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)).sort()
+}
+
+async function jsonLines(root: string): Promise<string[]> {
+  const texts = await Promise.all((await filesBelow(root)).map((file) => readFile(file, 'utf8')))
+  return texts.flatMap((text) => text.trimEnd().split('\n')).sort()
+}
+
+async function archiveLines(root: string): Promise<string[]> {
+  const { exitCode, stdout, stderr } = await flowkit(['read', root, '-o', 'json'])
+  assert.equal(exitCode, 0, stderr)
+  return stdout.trimEnd().split('\n').sort()
+}
+
+/** Send a capture, wait until all of it was received, and begin new files. @returns datagrams so far */
+async function sendAndRotate(collector: RunningCollector, capture: string, before: number): Promise<number> {
+  const sent = before + await replayCapture(capture, collector.port)
+  for (let datagrams = before; datagrams < sent;) {
+    collector.signal('SIGUSR2')
+    datagrams = Number((await collector.next(/all: datagrams=(\d+) /))[1])
+  }
+  collector.signal('SIGUSR1')
+  return sent
+}
+
+test('an archive and files are written at once, and a folder that was away gets all later', async () => {
+  const [archive, files] = [join(folder, 'archive'), join(folder, 'json')]
+  const collector = await startCollect(archive, [
+    '--to', files, '--to-format', 'archive,json', '--state', join(folder, 'state'), '--log-level', 'debug',
+  ])
+  let sent = await sendAndRotate(collector, V5, 0)
+  await collector.next(/20 rows written to \S+\.json\n/)
+  await rename(files, `${files}.away`)
+  await writeFile(files, 'not a folder')
+  sent = await sendAndRotate(collector, V9, sent)
+  await collector.next(/not a directory/)
+  await rm(files)
+  await rename(`${files}.away`, files)
+  await sendAndRotate(collector, V5, sent)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  const lines = await jsonLines(files)
+  assert.deepEqual(lines, await archiveLines(archive))
+  const { stdout } = await flowkit(['read', V5, V9, V5, '--summary', '-o', 'json'])
+  assert.equal(lines.length, JSON.parse(stdout).records)
+  for (const file of await filesBelow(files)) {
+    assert.match(file, /\/date=\d{4}-\d\d-\d\d\/hour=\d\d\/\d{8}T\d{9}Z-[0-9a-f]{8}\.json$/)
+  }
+})
+
+test('an archive that is removed while it is written to is made anew', async () => {
+  const archive = join(folder, 'removed')
+  const state = join(folder, 'state-of-removed')
+  const collector = await startCollect(archive, ['--state', state, '--log-level', 'debug'])
+  const sent = await sendAndRotate(collector, V5, 0)
+  await collector.next(/20 rows written to/)
+  await rm(archive, { recursive: true })
+  await sendAndRotate(collector, V9, sent)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  const { stdout } = await flowkit(['read', V9, '--summary', '-o', 'json'])
+  assert.equal((await archiveLines(archive)).length, JSON.parse(stdout).records)
+  assert.ok((await readdir(archive)).includes('flowkit.sql'))
+})
+
+test('--max-age and --max-size remove the oldest files, and say so when asked', async () => {
+  const archive = join(folder, 'limited')
+  const old = join(archive, 'flows/date=2020-01-01/hour=00/20200101T000000000Z-0badcafe.parquet')
+  const mine = join(archive, 'flows/date=2020-01-01/hour=00/mine.parquet')
+  await mkdir(join(old, '..'), { recursive: true })
+  for (const path of [old, mine]) await writeFile(path, 'x')
+  const args = ['--max-age', '7d', '--max-size', '1', '--log-level', 'debug']
+  const collector = await startCollect(archive, args)
+  let sent = await sendAndRotate(collector, V5, 0)
+  await collector.next(/rows written to/)
+  sent = await sendAndRotate(collector, V5, sent)
+  await collector.next(/rows written to/)
+  await sendAndRotate(collector, V5, sent)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  assert.ok(stderr.includes(`${old} removed\n`), stderr)
+  const flows = await filesBelow(join(archive, 'flows'))
+  assert.equal(flows[0], mine)
+  assert.ok(flows.length < 4, flows.join())
+})
+
+test('collect refuses what it cannot make of --to, --to-format and --max-age, in one line', async () => {
+  const [a, b] = [join(folder, 'a'), join(folder, 'b')]
+  for (const [args, message] of [
+    [['--to', a, '--to-format', 'xml'], 'use option --to-format: expected one of archive, netflow-pcap, '],
+    [['--to-format', 'json'], 'use option --to-format: json needs a folder, name it with --to\n'],
+    [['--to', a, '--to-format', 'json,csv'], 'use option --to-format: expected 1, found 2\n'],
+    [['--to', `${a},${b}`, '--to-format', 'json,csv,cbor'],
+      'use option --to-format: expected 1, or 2 as of --to, found 3\n'],
+    [['--to', `${a},${a}/.`], `use option --to: "${a}/." is named twice\n`],
+    [['--to', `${a}.json`], `use option --to: expected a folder, found "${a}.json"; name the format of its `],
+    [['--to', a, '--max-age', '59s'],
+      'use option --max-age: expected at least that of --rotate, 60s, found 59s\n'],
+  ] as const) {
+    const { exitCode, stderr } = await flowkit(['collect', '--listen', '127.0.0.1:0', ...args])
+    assert.equal(exitCode, 2, stderr)
+    assert.ok(stderr.startsWith(`flowkit: Cannot ${message}`), stderr)
+  }
+  const { stdout } = await flowkit(['collect', '--check', '--to', `${a},${b}`, '--to-format', 'csv,archive'])
+  assert.match(stdout, new RegExp(`^into +${a} \\(csv\\), ${b}\nstate +${b}/state\n`, 'm'))
+})
