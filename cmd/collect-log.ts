@@ -29,7 +29,7 @@ export function faultLog(io: Io): FaultLog {
   }
 }
 
-/** The ledger as text: a line for each exporter, then what receives, what is forwarded, sinks and the spool. */
+/** The ledger as text: a line for each exporter, then for what receives, forwards and writes. */
 export function reportText(
   { exporters, sockets, streams, forwards, sinks, spool, counters }: CollectorReport,
 ): string {

@@ -155,7 +155,9 @@ function summarize(collector: Collector, faults: FaultLog, io: Io): ExitCode {
   }
   if (dropped > 0) io.talk.error(`${dropped} datagrams lost: there was no room in the spool nor in memory`)
   const unwritten = Math.max(...sinks.map((sink) => sink.lost))
-  if (unwritten > 0) io.talk.error(`${unwritten} flows lost: neither the spool nor the archive had room for them`)
+  if (unwritten > 0) {
+    io.talk.error(`${unwritten} flows lost: neither the spool nor the archive had room for them`)
+  }
   if (spool.waiting > 0) {
     io.talk.warn(`${spool.waiting} segments stay in the spool, ${spool.bytes} bytes: they are written at the `
       + 'next start')

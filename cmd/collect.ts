@@ -113,8 +113,7 @@ export const collect: Command = defineCommand({
     const plan = planOf(options, io.env, passed) // before rights are given up: it reads keys
     const child = await joinMonitor(async () => { await loadDuck() })
     if (child) {
-      const { descriptors } = child
-      const inherited = await examineSockets(descriptors.map((fd) => ({ fd, name: 'inherited' })))
+      const inherited = await examineSockets(child.descriptors.map((fd) => ({ fd, name: 'inherited' })))
       const { runCollector } = await import('./collect-run.ts')
       return runCollector(planInside(plan, options, inherited), options, configuration, io, child)
     }

@@ -61,6 +61,8 @@ export interface BacklogOptions {
 }
 
 const CHUNK = 1 << 20
+/** Items of the queue that are read from disk before it is their turn. */
+const AHEAD = 4
 
 /** An empty backlog over a spool. */
 export function newBacklog({ spool, counters, memory, onReady, onError }: BacklogOptions): Backlog {
@@ -151,10 +153,20 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
     } catch (error) {
       onError(error)
       unread = segment
-      queue.shift()
+      queue.splice(queue.indexOf(item), 1)
     } finally {
       loading = false
       onReady()
+    }
+  }
+
+  /** Read what is next and on disk only, and what comes soon, but one after the other. */
+  function readAhead(): void {
+    if (loading) return
+    for (let i = 0; i < AHEAD && i < queue.length; i++) {
+      const item = queue[i]
+      if (item.kind === 'cut') return
+      if (!item.chunk) return void load(item)
     }
   }
 
@@ -177,9 +189,8 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
     next() {
       const item = queue[0]
       if (item?.kind === 'cut' && item.ended === unread) item.isWhole = false
-      if (item?.kind !== 'blocks' || item.chunk) return item
-      if (!loading) void load(item)
-      return undefined
+      readAhead()
+      return item?.kind === 'cut' || item?.chunk ? item : undefined
     },
     done() {
       const item = queue.shift()

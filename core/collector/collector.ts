@@ -4,8 +4,10 @@ import { hasPrefix, mapIpv4, type Prefix } from '../flow/prefix.ts'
 import { formatEndpoint, type Endpoint, type ListenAt, type Protocol } from '../net/endpoint.ts'
 import { listenIpfix, STREAM_LIMITS, type IpfixListener, type StreamEvents } from '../net/ipfix-stream.ts'
 import { openReceiver, type Receiver } from '../net/receiver.ts'
+import type { Destination } from '../net/send.ts'
 import type { StreamPeer } from '../net/source.ts'
 import type { TlsIdentity } from '../net/tls-acceptor.ts'
+import { leadsBack, openForwarder, type Forwarder } from '../net/udp-forward.ts'
 import type { MulticastGroup } from '../net/udp-socket.ts'
 import { forgetSessions, newExporters, setRules } from '../netflow/exporters.ts'
 import { newDatagram } from '../netflow/message.ts'
@@ -38,6 +40,8 @@ export interface CollectorOptions extends ReplayOptions, CollectorSettings {
   readonly groups: readonly MulticastGroup[]
   /** Bytes that the kernel is asked to keep for each socket. */
   readonly receiveBuffer: number
+  /** Collectors that datagrams of the sockets are sent on to, as they came; those refused are not. */
+  readonly forward?: readonly Destination[]
   /** Where flows go to. */
   readonly sinks: readonly Sink[]
   /** The folder of the spool, the bytes it may have, and how often it is made durable, in ms. */
@@ -92,9 +96,12 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     spool, counters, memory: BACKLOG_MEMORY, onReady: () => wake(), onError,
   })
   const receivers: Receiver[] = []
+  const forwarders: Forwarder[] = []
+  let forwarded = new Uint32Array(256) // rows of a batch
   const streams: { readonly listener: IpfixListener, readonly protocol: Protocol }[] = []
   let segments: Segments | undefined // once what was in the spool is recovered
   let isListening = true
+  let isBehind = false // a socket may have more than was taken
   let lastHeard = 0
   const datagram = newDatagram()
 
@@ -137,8 +144,12 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
         streams.push({ protocol, listener: await listenIpfix({ ...at, ...identity }, STREAM_LIMITS, events) })
       }
     }
+    for (const destination of options.forward ?? []) {
+      forwarders.push(await openForwarder(destination, onError))
+      await checkForward(forwarders.at(-1)!, receivers)
+    }
   } catch (error) {
-    for (const receiver of receivers) receiver.close()
+    for (const each of [...receivers, ...forwarders]) each.close()
     for (const { listener } of streams) await listener.close()
     await spool.close()
     throw error
@@ -147,13 +158,16 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   /** Take what has arrived. @returns how many datagrams */
   function receive(): number {
     let count = 0
+    isBehind = false
     for (const receiver of receivers) {
-      for (let round = 0; round < ROUNDS; round++) {
-        const got = receiver.receive()
-        if (got === 0) break
-        take(receiver, got)
+      const rows = receiver.batch.start.length
+      let got = rows
+      for (let round = 0; round < ROUNDS && got === rows; round++) {
+        got = receiver.receive()
+        if (got > 0) take(receiver, got)
         count += got
       }
+      if (got === rows) isBehind = true
     }
     backlog.commit()
     return count
@@ -164,6 +178,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     counters.datagrams += count
     datagram.bytes = batch.bytes
     datagram.session = false
+    let allowed = 0
+    if (forwarded.length < count) forwarded = new Uint32Array(count)
     for (let row = 0; row < count; row++) {
       datagram.start = batch.start[row]
       datagram.end = batch.end[row]
@@ -172,9 +188,12 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       if (family[row] === 6) for (let i = 0; i < 16; i++) datagram.v6[i] = v6[row * 16 + i]
       datagram.port = batch.sourcePort[row]
       datagram.received = batch.received[row]
-      if (!isAllowed()) counters.refused++
-      else backlog.put(datagram, endpoint.port)
+      if (isAllowed()) {
+        backlog.put(datagram, endpoint.port)
+        forwarded[allowed++] = row
+      } else counters.refused++
     }
+    for (const forwarder of forwarders) forwarder.forward(batch, forwarded, allowed)
   }
 
   function isAllowed(): boolean {
@@ -189,7 +208,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     while (isListening || !backlog.isEmpty) {
       const count = isListening ? receive() : 0
       if (count > 0) lastHeard = Date.now()
-      hasRun = segments?.decode(backlog) ?? false
+      // what the spool has can wait, what the sockets have cannot
+      hasRun = !isBehind && segments?.decode(backlog) || false
       if (count > 0 || hasRun) await new Promise(setImmediate)
       else await idle()
     }
@@ -236,6 +256,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
         endpoint: formatEndpoint(endpoint, protocol), connections, accepted: stream.accepted,
         refused: stream.refused, faults: stream.faults,
       })),
+      forwards: forwarders.map(({ destination, counts }) => ({ endpoint: destination.name, ...counts })),
       sinks: segments?.sinks ?? [],
       exporters: segments ? ledgerOf(segments.exporters) : [],
       spool: { bytes: spool.size, limit: options.spoolSize, waiting: segments?.waiting ?? 0 },
@@ -262,10 +283,17 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       await running
       await segments!.stop()
       clearInterval(syncing)
-      for (const receiver of receivers) receiver.close()
+      for (const each of [...receivers, ...forwarders]) each.close()
       await spool.close()
     },
   }
+}
+
+async function checkForward(
+  { destination: { name }, endpoint }: Forwarder, receivers: readonly Receiver[],
+): Promise<void> {
+  if (!await leadsBack(endpoint, receivers.map((receiver) => receiver.endpoint))) return
+  throw new FlowkitError('ERR_OPTION', `Cannot forward to ${name}: this collector listens there itself`)
 }
 
 function tooLong(size: number): FlowkitError {

@@ -41,6 +41,8 @@ export interface Decoding {
   flush(): Promise<void>
 }
 
+/** A batch with less room than this, in rows, goes to the writers: few datagrams have more, for which it grows. */
+const ROOM = 128
 /** Batches that writers may have at a time. */
 const BATCHES = 16
 /** Counter samples that are handed on together. */
@@ -128,7 +130,7 @@ export function newDecoding(
           const { family, v4, v6 } = datagram
           options.onFault(error, family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0))
         }
-        if (batch.length >= BATCH_SIZE) handBatch()
+        if (batch.length > BATCH_SIZE - ROOM) handBatch()
         if (samples.length >= MAX_SAMPLES) handSamples()
       }
       return at

@@ -35,6 +35,14 @@ export interface StreamReport {
   readonly faults: number
 }
 
+/** Another collector that datagrams are sent on to. */
+export interface ForwardReport {
+  readonly endpoint: string
+  /** Datagrams that the system took, and that it did not take at once. */
+  readonly sent: number
+  readonly dropped: number
+}
+
 /** Where flows go to. */
 export interface SinkReport {
   readonly name: string
@@ -56,6 +64,7 @@ export interface CollectorReport {
   readonly counters: Readonly<CollectorCounters>
   readonly sockets: readonly SocketReport[]
   readonly streams: readonly StreamReport[]
+  readonly forwards: readonly ForwardReport[]
   readonly sinks: readonly Readonly<SinkReport>[]
   readonly exporters: readonly LedgerRow[]
   readonly spool: {

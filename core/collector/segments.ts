@@ -41,7 +41,7 @@ export interface Segments {
 }
 
 /** Datagrams decoded at a time, before the sockets are looked after. */
-const TURN = 1024
+const TURN = 256
 /** How long a sink that failed is left alone, in ms: doubled each time. */
 const FIRST_PAUSE = 1000
 const LONGEST_PAUSE = 60_000
@@ -208,7 +208,7 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
     return false
   }
 
-  /** Decode a segment again, for sinks that lack it or the next, if it lacks its state. @returns who failed */
+  /** Decode a segment again, for sinks, or a next one, that lack it or its state. @returns who failed */
   async function bring({ segment, next, sinks, owed }: Unfinished): Promise<readonly Sink[]> {
     const all = await listSegments(directory)
     const found = all.find(({ id }) => id === segment)
@@ -234,7 +234,7 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
   return {
     exporters,
     sinks: slots.map(({ report }) => report),
-    get waiting() { return finishing.size + unfinished.length },
+    get waiting() { return Number(isCutting) + finishing.size + unfinished.length },
     decode(backlog) {
       if (isCutting || !decoding.isFree) return false
       const item = backlog.next()

@@ -77,10 +77,9 @@ export function openFeed(settings: DuckSettings): Feed {
   })
 
   function take(size: number): ArrayBuffer {
-    while (pool.length > 0) {
-      const buffer = pool.pop()!
-      if (buffer.byteLength >= size) return buffer
-    }
+    const found = pool.findLastIndex(({ byteLength }) => byteLength >= size)
+    if (found >= 0) return pool.splice(found, 1)[0]
+    pool.shift() // the smallest ones make way
     return new ArrayBuffer(Math.max(1, Math.ceil(size / BUFFER_UNIT)) * BUFFER_UNIT)
   }
 

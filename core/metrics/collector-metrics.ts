@@ -59,6 +59,10 @@ const DEFINITIONS: readonly Definition[] = [
     refused_connections_total: ['Connections refused since there were too many', (stream) => stream.refused],
     faulty_connections_total: ['Connections closed for a fault', (stream) => stream.faults],
   }),
+  ...each('forward', 'endpoint', (all) => all.forwards.map((forward) => [forward.endpoint, forward]), {
+    datagrams_total: ['Datagrams sent on to another collector', (forward) => forward.sent],
+    dropped_datagrams_total: ['Datagrams that the system did not take at once', (forward) => forward.dropped],
+  }),
   ...each('sink', 'sink', (all) => all.sinks.map((sink) => [sink.name, sink]), {
     records_total: ['Flow records written, in files that have their names', (sink) => sink.rows],
     records_lost_total: ['Flow records that it could not take, and that are not in the spool any more',

@@ -15,6 +15,8 @@ export type Protocol = 'udp' | 'tcp' | 'tls'
 /** Where to listen, and for what. */
 export interface ListenAt extends Endpoint {
   readonly protocol: Protocol
+  /** The socket, where it is open already. */
+  readonly fd?: number
 }
 
 const ENDPOINT = /^(?:(udp|tcp|tls):\/\/)?(?:(\[[^\]]*\]|[^:[\]]*):)?(\d{1,5})$/

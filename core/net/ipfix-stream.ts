@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net'
+import { createServer, type ListenOptions, type Server, type Socket } from 'node:net'
 import { FlowkitError } from '../flow/errors.ts'
 import { messageCutter, type MessageCutter } from './ipfix-messages.ts'
 import { peerOf, type StreamPeer } from './source.ts'
@@ -8,6 +8,8 @@ import type { Endpoint } from './endpoint.ts'
 /** Where to listen: by TLS if there is an identity, else by TCP. */
 export interface StreamEndpoint extends Endpoint {
   readonly tls?: TlsIdentity
+  /** A socket that listens there already; it is closed with the listener. */
+  readonly fd?: number
 }
 
 /** What connections may take. */
@@ -97,7 +99,7 @@ interface Session {
  *   to listen
  */
 export async function listenIpfix(
-  { address, port, tls }: StreamEndpoint, limits: StreamLimits, { onMessage, onFault, onClose }: StreamEvents,
+  { tls, ...at }: StreamEndpoint, limits: StreamLimits, { onMessage, onFault, onClose }: StreamEvents,
 ): Promise<IpfixListener> {
   const counters: StreamCounters = { accepted: 0, refused: 0, closed: 0, faults: 0, messages: 0, bytes: 0 }
   const open = new Set<Socket>()
@@ -218,7 +220,7 @@ export async function listenIpfix(
 
   const secure = tls && tlsAcceptor(tls, limits.partial * 1000, begin, report)
   const server = createServer({ keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE }, accept)
-  await listen(server, address, port)
+  await listen(server, at)
   server.on('error', () => counters.refused++) // accept(2) failed: too many open files, say
   const bound = server.address() as Endpoint
   const timer = setInterval(checkTimes, 1000)
@@ -245,20 +247,20 @@ export async function listenIpfix(
   }
 }
 
-async function listen(server: Server, address: string, port: number): Promise<void> {
+async function listen(server: Server, { address, port, fd }: StreamEndpoint): Promise<void> {
   try {
-    await listenAt(server, address, port)
+    await listenAt(server, fd === undefined ? { host: address, port } : { fd })
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (address !== '::' || (code !== 'EAFNOSUPPORT' && code !== 'EADDRNOTAVAIL')) throw error
-    await listenAt(server, '0.0.0.0', port)
+    await listenAt(server, { host: '0.0.0.0', port })
   }
 }
 
-function listenAt(server: Server, host: string, port: number): Promise<void> {
+function listenAt(server: Server, at: ListenOptions & { readonly fd?: number }): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ host, port }, () => {
+    server.listen(at, () => {
       server.off('error', reject)
       resolve()
     })

@@ -14,8 +14,9 @@ import { isSea } from 'node:sea'
 import { openCache } from '../native.ts'
 import { confineCalls, refuseRings } from './confine-calls.ts'
 import { confineFiles } from './confine.ts'
-import { loadLibc } from './ffi.ts'
+import { loadLibc, type Libc } from './ffi.ts'
 import { dropPrivileges, type DropOptions } from './privileges.ts'
+import type { Notifier } from './systemd.ts'
 
 /** How the child is to be started. */
 export interface MonitorOptions {
@@ -31,8 +32,8 @@ export interface MonitorOptions {
   readonly network?: boolean
   /** Holds the monitor's process id, for as long as it runs. */
   readonly pidFile?: string
-  /** The child has said that it is ready. */
-  onReady?(): void
+  /** Told what the child says of itself. */
+  readonly notifier?: Notifier
 }
 
 /** What the child has from its monitor. */
@@ -40,8 +41,8 @@ export interface Inheritance {
   readonly descriptors: readonly number[]
   /** What has been given up, and what could not be: sentences for the log. */
   readonly notes: readonly string[]
-  /** Tell the monitor that signals are heard from now on. */
-  ready(): void
+  /** By way of the monitor, but for the status; once it is ready, it gets signals. */
+  readonly notifier: Notifier
 }
 
 /** What the monitor tells the child, as JSON in the environment. */
@@ -54,12 +55,14 @@ interface Order {
 }
 
 const VARIABLE = 'FLOWKIT_MONITOR'
-/** Descriptors of the child: one by which it says that it is ready, then what it inherits. */
-const READY = 3
+/** Descriptors of the child: one by which it says how it is, then what it inherits. */
+const STATES = 3
 const INHERITED = 4
+/** What it says, a byte each. */
+const WORDS = { ready: 1, reloading: 2, stopping: 3, watchdog: 4 } as const
 
 const PR_SET_PDEATHSIG = 1 // linux/prctl.h
-const SIGTERM = constants.signals.SIGTERM
+const ORPHANED = 'SIGPWR' // means nothing else here
 
 /** Passed on once the child hears them: before, they would end it. */
 const WAITING: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGUSR1', 'SIGUSR2']
@@ -74,7 +77,7 @@ const PASSED: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', ...WAITING]
  *   file cannot be written or the program cannot be started
  */
 export async function runMonitor(options: MonitorOptions): Promise<number> {
-  const { descriptors, pidFile, onReady } = options
+  const { descriptors, pidFile, notifier } = options
   const libc = await loadLibc()
   // from the thread pool, which begins here and so is not confined: it can remove the file in the end
   if (pidFile !== undefined) await fs.promises.writeFile(pidFile, `${process.pid}\n`)
@@ -86,6 +89,15 @@ export async function runMonitor(options: MonitorOptions): Promise<number> {
     if (isReady || !WAITING.includes(signal)) child?.kill(signal)
     else held.add(signal)
   }
+  function hear(word: number): void {
+    if (word === WORDS.ready && !isReady) {
+      isReady = true
+      for (const signal of held) child?.kill(signal)
+    }
+    const [state] = Object.entries(WORDS).find(([, each]) => each === word) ?? []
+    if (state !== undefined) notifier?.[state as keyof typeof WORDS]()
+  }
+
   for (const signal of PASSED) process.on(signal, pass)
   try {
     const notes = [confineFiles(libc, {
@@ -98,12 +110,8 @@ export async function runMonitor(options: MonitorOptions): Promise<number> {
     child = startChild(options, notes)
     await once(child, 'spawn') // or the error by which it could not be
     for (const fd of descriptors) fs.closeSync(fd)
-    child.stdio[READY]?.on('error', () => {}) // its end is told below
-    child.stdio[READY]?.once('data', () => {
-      isReady = true
-      for (const signal of held) child?.kill(signal)
-      onReady?.()
-    })
+    child.stdio[STATES]?.on('error', () => {}) // its end is told below
+    child.stdio[STATES]?.on('data', (words: Uint8Array) => words.forEach(hear))
     const [code, signal] = await once(child, 'exit') as [number | null, NodeJS.Signals | null]
     return code ?? 128 + constants.signals[signal ?? 'SIGKILL']
   } finally {
@@ -151,11 +159,41 @@ export async function joinMonitor(load: () => Promise<void>): Promise<Inheritanc
   const libc = await loadLibc()
   await load()
   if (become) await dropPrivileges(become)
-  libc.prctl(PR_SET_PDEATHSIG, SIGTERM) // not before: a change of the user takes it back
-  if (process.ppid !== monitor) process.kill(process.pid, 'SIGTERM') // it has ended before that
+  endWith(monitor, libc)
   return {
     descriptors: Array.from({ length: descriptors }, (_, i) => INHERITED + i),
     notes: [...notes, confineCalls(libc, { network })],
-    ready: () => void fs.writeSync(READY, '\n'),
+    notifier: relay(),
+  }
+}
+
+/** Ask for the signal that leads to the end when the monitor ends. */
+function endWith(monitor: number, libc: Libc): void {
+  let isOver = false
+  function end(): void {
+    if (!isOver) process.kill(process.pid, 'SIGTERM')
+    isOver = true
+  }
+  // not SIGTERM itself: it would come for each thread of the monitor that ends, and the second one kills
+  process.on(ORPHANED, end)
+  libc.prctl(PR_SET_PDEATHSIG, constants.signals[ORPHANED]) // not before: a change of the user takes it back
+  if (process.ppid !== monitor) end() // it has ended before that
+}
+
+function relay(): Notifier {
+  function say(word: number): void {
+    try {
+      fs.writeSync(STATES, Uint8Array.of(word))
+    } catch {
+      // the monitor has gone, and SIGTERM is on its way
+    }
+  }
+  return {
+    ready: () => say(WORDS.ready),
+    reloading: () => say(WORDS.reloading),
+    stopping: () => say(WORDS.stopping),
+    watchdog: () => say(WORDS.watchdog),
+    status() {},
+    close() {},
   }
 }

@@ -140,8 +140,15 @@ export async function listenFds(env: NodeJS.ProcessEnv, pid: number): Promise<Pa
     throw new FlowkitError('ERR_OPTION', `Cannot use sockets: expected a name for each, found ${found}`)
   }
   if (count === 0) return []
+  return examineSockets(names.map((name, i) => ({ fd: FIRST + i, name })))
+}
+
+/** What sockets are that were opened by another process. @throws as listenFds does */
+export async function examineSockets(
+  passed: readonly Pick<PassedSocket, 'fd' | 'name'>[],
+): Promise<PassedSocket[]> {
   const libc = await loadLibc()
-  return names.map((name, i) => examine(libc, FIRST + i, name))
+  return passed.map(({ fd, name }) => examine(libc, fd, name))
 }
 
 function examine(libc: Libc, fd: number, name: string): PassedSocket {

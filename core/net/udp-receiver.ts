@@ -25,6 +25,8 @@ export interface UdpReceiverOptions extends Endpoint, BatchSizes {
   readonly reusePort?: boolean
   /** Multicast groups to join. */
   readonly groups?: readonly MulticastGroup[]
+  /** A socket that is bound there already. */
+  readonly fd?: number
 }
 
 /** A batch of datagrams, one a row: what `receive` fills, valid until it is called again. */
@@ -140,13 +142,15 @@ function openSocket(libc: Libc, options: UdpReceiverOptions): number {
 
 function openAt(libc: Libc, options: UdpReceiverOptions): number {
   const { receiveBuffer, reusePort = false, groups = [] } = options
-  const fd = createSocket(libc, encodeAddress(libc, options).family)
+  const fd = options.fd ?? createSocket(libc, encodeAddress(libc, options).family)
   try {
     if (reusePort) setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, 1)
     setOption(libc, fd, SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    setBufferSize(libc, fd, SO_RCVBUFFORCE, SO_RCVBUF, receiveBuffer)
+    // whoever has opened a socket may have given it more than this process is allowed to ask for
+    const unforced = options.fd === undefined ? SO_RCVBUF : SO_RCVBUFFORCE
+    setBufferSize(libc, fd, SO_RCVBUFFORCE, unforced, receiveBuffer)
     readDrops(libc, fd, new Uint32Array(9)) // fails here where the kernel cannot tell them
-    bindSocket(libc, fd, options)
+    if (options.fd === undefined) bindSocket(libc, fd, options)
     for (const group of groups) joinGroup(libc, fd, group)
     return fd
   } catch (error) {

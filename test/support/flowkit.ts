@@ -48,9 +48,10 @@ export function flowkitWith(
   return finished(child)
 }
 
-/** A `flowkit collect` that is ready to receive. */
-export interface RunningCollector {
-  readonly port: number
+/** A process that is listened to. */
+export interface Running {
+  readonly pid: number
+  readonly ended: Promise<Finished>
   /** Resolves once it says what matches, behind what matched before. */
   next(pattern: RegExp): Promise<RegExpExecArray>
   /** Send it a signal that does not end it. */
@@ -59,32 +60,51 @@ export interface RunningCollector {
   stop(name?: NodeJS.Signals): Promise<Finished>
 }
 
-/** Start `flowkit collect` on a free port of loopback, into `archive`. */
-export async function startCollect(archive: string, args: readonly string[] = []): Promise<RunningCollector> {
-  const child = startFlowkit(['collect', '--listen', '127.0.0.1:0', '--to', archive, ...args], { TZ: 'UTC' })
+/** Listen to what a process says on stderr. */
+export function listenTo(child: ChildProcess): Running {
   const ended = finished(child)
   let said = ''
   child.stderr?.on('data', (chunk: string) => { said += chunk })
-  async function next(pattern: RegExp): Promise<RegExpExecArray> {
-    for (;;) {
-      const match = pattern.exec(said)
-      if (match) {
-        said = said.slice(match.index + match[0].length)
-        return match
-      }
-      const more = new Promise((resolve) => child.stderr?.once('data', () => resolve(undefined)))
-      const end = await Promise.race([more, ended])
-      if (end !== undefined) throw new Error(`flowkit collect ended: ${said}`)
-    }
-  }
-  const [, port] = await next(/collecting on udp:\/\/127\.0\.0\.1:(\d+)/)
   return {
-    port: Number(port),
-    next,
+    pid: child.pid!,
+    ended,
+    async next(pattern) {
+      for (;;) {
+        const match = pattern.exec(said)
+        if (match) {
+          said = said.slice(match.index + match[0].length)
+          return match
+        }
+        const more = new Promise((resolve) => child.stderr?.once('data', () => resolve(undefined)))
+        const end = await Promise.race([more, ended])
+        if (end !== undefined) throw new Error(`flowkit ended: ${said}`)
+      }
+    },
     signal: (name) => child.kill(name),
     stop: (name = 'SIGTERM') => {
       child.kill(name)
       return ended
     },
+  }
+}
+
+/** A `flowkit collect` that is ready to receive. */
+export interface RunningCollector extends Running {
+  readonly port: number
+}
+
+/** Start `flowkit collect` on a free port of loopback, into `archive`. */
+export async function startCollect(archive: string, args: readonly string[] = []): Promise<RunningCollector> {
+  const words = ['collect', '--listen', '127.0.0.1:0', '--to', archive, ...args]
+  const running = listenTo(startFlowkit(words, { TZ: 'UTC' }))
+  const [, port] = await running.next(/collecting on udp:\/\/127\.0\.0\.1:(\d+)/)
+  return { ...running, port: Number(port) }
+}
+
+/** Wait until a collector has taken so many datagrams and messages. */
+export async function untilTaken({ signal, next }: Running, datagrams: number): Promise<void> {
+  for (let taken = 0; taken < datagrams;) {
+    signal('SIGUSR2')
+    taken = Number((await next(/all: datagrams=(\d+) /))[1])
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { spawn, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
@@ -117,4 +117,17 @@ test('other files are no locks', async (t) => {
 
 test('a folder that is not there is a system error', async (t) => {
   await assert.rejects(lockFolder(join(temporaryFolder(t), 'no')), { code: 'ENOENT' })
+})
+
+test('a lock that somebody has removed is made again', async (t) => {
+  const folder = temporaryFolder(t)
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const lock = await lockFolder(folder)
+  const [name] = readdirSync(folder)
+  rmSync(join(folder, name))
+  t.mock.timers.tick(10_000)
+  assert.deepEqual(readdirSync(folder), [name])
+  lock.release()
+  t.mock.timers.tick(10_000)
+  assert.deepEqual(readdirSync(folder), [])
 })

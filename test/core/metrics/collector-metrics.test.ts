@@ -45,6 +45,8 @@ test('a report becomes samples with base units and bounded labels', async () => 
     'flowkit_stream_accepted_connections_total{endpoint="tcp://[::]:4739"} 6',
     'flowkit_stream_refused_connections_total{endpoint="tcp://[::]:4739"} 1',
     'flowkit_stream_faulty_connections_total{endpoint="tcp://[::]:4739"} 3',
+    'flowkit_forward_datagrams_total{endpoint="udp://192.0.2.7:2055"} 990',
+    'flowkit_forward_dropped_datagrams_total{endpoint="udp://192.0.2.7:2055"} 7',
     'flowkit_sink_records_total{sink="archive"} 19000',
     'flowkit_sink_records_total{sink="a \\"b\\"\\\\c\\nd"} 0',
     'flowkit_sink_records_lost_total{sink="archive"} 8',
@@ -90,7 +92,8 @@ test('each scrape asks anew, and what is no more is not told', async () => {
   const [first, second] = await Promise.all([metrics.text(), metrics.text()])
   assert.equal(sum(first, 'flowkit_exporter_datagrams_total'), 3)
   assert.equal(sum(second, 'flowkit_exporter_datagrams_total'), 3)
-  report = { ...reportOf(ledgerRow('192.0.2.2', { datagrams: 5 })), sockets: [], streams: [], sinks: [] }
+  const none = { sockets: [], streams: [], forwards: [], sinks: [] }
+  report = { ...reportOf(ledgerRow('192.0.2.2', { datagrams: 5 })), ...none }
   const text = await metrics.text()
   assert.match(text, /^flowkit_exporter_datagrams_total\{exporter="192\.0\.2\.2"\} 5$/m)
   assert.doesNotMatch(text, /192\.0\.2\.1|endpoint=|sink=/)
@@ -102,7 +105,7 @@ test('every metric has a help and a type, counters alone end in _total, the proc
   assert.equal(metrics.contentType, Registry.PROMETHEUS_CONTENT_TYPE)
   const told = text.matchAll(/^# TYPE (flowkit_\w+) (\w+)$/gm)
   const types = new Map(Array.from(told, ([, name, type]) => [name, type]))
-  assert.equal(types.size, 43)
+  assert.equal(types.size, 45)
   for (const [name, type] of types) {
     assert.equal(type, name.endsWith('_total') ? 'counter' : 'gauge')
     assert.match(text, new RegExp(`^# HELP ${name} [A-Z].*[^.]$`, 'm'))

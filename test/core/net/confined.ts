@@ -24,14 +24,17 @@ if (inheritance === undefined) {
   process.exitCode = await runMonitor({
     descriptors: [descriptor], writable: [inside], pidFile: join(folder, 'monitor.pid'),
     become: { account: findAccount('nobody') },
-    onReady: () => say({ onReady: true }),
+    notifier: {
+      ready: () => say({ onReady: true }),
+      reloading() {}, stopping() {}, watchdog() {}, status() {}, close() {},
+    },
   })
 } else {
-  const { descriptors, notes, ready } = inheritance
+  const { descriptors, notes, notifier } = inheritance
   const receiver = await adoptUdpReceiver(descriptors[0])
   say({ notes, pid: process.pid, port: receiver.endpoint.port, receiveBuffer: receiver.receiveBuffer })
   if (task === 'report') {
-    ready()
+    notifier.ready()
     await receiver.readable()
     const count = receiver.receive()
     const { bytes, start, end } = receiver.batch
@@ -52,7 +55,7 @@ if (inheritance === undefined) {
       clearInterval(idle)
       process.exitCode = 7
     })
-    ready()
+    notifier.ready()
     say({ hears: true })
   } else process.kill(process.pid, 'SIGKILL')
 }

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { conclude, freePort, introduce, startCollector } from './collector-process.ts'
+import { addSpooled, checkArchive, type Found, type Spooled } from './marked-archive.ts'
+import { openMarkedTraffic } from './marked-flows.ts'
+
+/** What is to be done to a collector. */
+export interface KillOptions {
+  /** A folder that is not there. */
+  readonly archive: string
+  readonly kills: number
+  /** Which moments it is killed at. */
+  readonly seed: number
+}
+
+const RATE = 2400 // datagrams a second: 48,000 flows
+/** Datagrams sent until it is killed: from its start, from when it listens, or from a rotation. */
+const MOST_STARTING = 1200
+const MOST_WORKING = 3600
+const MOST_ROTATING = 300
+
+/** Numbers in [0, 1), always the same: mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed
+  return () => {
+    state = state + 0x6d2b79f5 | 0
+    let mixed = Math.imul(state ^ state >>> 15, state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ mixed >>> 7, mixed | 61)
+    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32
+  }
+}
+
+/**
+ * Kill a collector again and again while six exporters send to it: while it starts or recovers, while it
+ * works, and while it rotates. What it has in the end must be what `checkArchive` wants.
+ *
+ * @returns what was found, and how many datagrams were seen in spools of killed collectors
+ */
+export async function killAgainAndAgain(
+  { archive, kills, seed }: KillOptions,
+): Promise<Found & { readonly spooled: number }> {
+  const spool = join(archive, 'state', 'spool')
+  const random = randomFrom(seed)
+  const spooled: Spooled = new Map()
+  const port = await freePort()
+  const traffic = await openMarkedTraffic(port, 2)
+  const args = ['--to', archive, '--rotate', '1s']
+  let collector = startCollector(port, args)
+  try {
+    await collector.said(/collecting on/)
+    await introduce(traffic, collector)
+    traffic.start(RATE)
+    for (let kill = 0; kill < kills; kill++) {
+      const kind = random()
+      if (kind < 0.3) await traffic.until(traffic.sent + random() * MOST_STARTING)
+      else {
+        if (kill > 0) await collector.said(/collecting on/)
+        await traffic.until(traffic.sent + random() * MOST_WORKING)
+        if (kind < 0.7) {
+          collector.child.kill('SIGUSR1')
+          await traffic.until(traffic.sent + random() * MOST_ROTATING)
+        }
+      }
+      await collector.end('SIGKILL')
+      await addSpooled(spooled, spool, traffic)
+      collector = startCollector(port, args)
+    }
+    await collector.said(/collecting on/)
+    await traffic.until(traffic.sent + RATE)
+    await conclude(traffic, collector)
+    assert.deepEqual(await collector.end('SIGTERM'), [0, null], collector.text)
+    const found = await checkArchive(archive, spool, traffic, spooled)
+    return { ...found, spooled: [...spooled.values()].reduce((sum, { size }) => sum + size, 0) }
+  } finally {
+    traffic.close()
+    collector.child.kill('SIGKILL')
+  }
+}
