@@ -129,7 +129,8 @@ function sayFixed(before: CollectOptions, after: CollectOptions, io: Io): void {
 
 /** Said last: from here on datagrams and signals count. */
 function sayReady(
-  collector: Collector, { places }: Plan, metrics: MetricsServer | undefined, { receiveBuffer }: CollectOptions,
+  collector: Collector, { places }: Plan, metrics: MetricsServer | undefined,
+  { receiveBuffer }: CollectOptions,
   io: Io,
 ): void {
   const { sockets, streams } = collector.report()

@@ -63,7 +63,7 @@ export interface Collector {
   configure(settings: CollectorSettings): void
   /** End the segment that is written to: its files appear soon. */
   rotate(): void
-  /** Take what the sockets still hold, decode it, and wait for the sinks. What they cannot take stays spooled. */
+  /** Take what the sockets still hold, decode it, and wait for the sinks: what they cannot take is spooled. */
   stop(): Promise<void>
 }
 

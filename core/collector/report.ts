@@ -2,7 +2,7 @@ import type { LedgerRow } from './ledger.ts'
 
 /** What a collector has done since it began. */
 export interface CollectorCounters {
-  /** Datagrams, and messages of connections, taken; of these refused, since their exporters are not allowed. */
+  /** Datagrams and messages of connections; of these refused, since their exporters are not allowed. */
   datagrams: number
   refused: number
   /** Datagrams taken, but let go undecoded: neither the spool nor memory had room. */

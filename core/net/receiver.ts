@@ -4,7 +4,9 @@ import { isIP, isIPv4 } from 'node:net'
 import { parseIpv4, parseIpv6 } from '../flow/address.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { plainAddress } from './source.ts'
-import { openUdpReceiver, type DatagramBatch, type UdpReceiver, type UdpReceiverOptions } from './udp-receiver.ts'
+import {
+  openUdpReceiver, type DatagramBatch, type UdpReceiver, type UdpReceiverOptions,
+} from './udp-receiver.ts'
 
 /** A socket that datagrams are taken of in batches, whichever way it was opened. */
 export type Receiver = Pick<

@@ -49,8 +49,9 @@ export interface DecoderOptions {
 
 /** A decoder that keeps the fields of `wanted`. */
 export function datagramDecoder(
-  wanted: Wanted = { extras: false }, { onCounters, sampling, exporters = newExporters(sampling) }: DecoderOptions = {},
+  wanted: Wanted = { extras: false }, options: DecoderOptions = {},
 ): DatagramDecoder {
+  const { onCounters, sampling, exporters = newExporters(sampling) } = options
   const setFields = { 9: headerFields(9, wanted), 10: headerFields(10, wanted) }
   const state: State = {
     exporters, wanted, header: newHeader(), plans: new Map(), sflow: newSflow(wanted, onCounters), setFields,

@@ -106,7 +106,8 @@ export interface Exporters {
 /** No exporter yet. */
 export function newExporters(rules: SamplingRules = NO_RULES): Exporters {
   return {
-    byKey: new Map(), rules, plans: newPlans(), latest: undefined, domains: 0, templates: 0, templateBytes: 0, samplers: 0,
+    byKey: new Map(), rules, plans: newPlans(), latest: undefined, domains: 0,
+    templates: 0, templateBytes: 0, samplers: 0,
     names: 0, waitingBytes: 0, forgotten: 0,
   }
 }
@@ -340,6 +341,7 @@ function drop(all: Exporters, exporter: Exporter, key: number, domain: Domain): 
 function newCounters(): ExporterCounters {
   return {
     datagrams: 0, bytes: 0, records: 0, filtered: 0, optionsRecords: 0, counterSamples: 0, templates: 0,
-    templateConflicts: 0, expiredTemplates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0, clockSkew: NaN, faults: {},
+    templateConflicts: 0, expiredTemplates: 0, heldSets: 0, lateSets: 0, abandonedSets: 0, clockSkew: NaN,
+    faults: {},
   }
 }

@@ -9,7 +9,7 @@ export const LIMITS = {
   templateBytes: 16_777_216,
   templatesPerExporter: 8192,
   templateBytesPerExporter: 4_194_304,
-  /** Bytes of the field specifiers of all layouts that plans are made for; a plan takes a hundred times that. */
+  /** Bytes of the field specifiers of all layouts with a plan, which takes a hundred times as many. */
   planBytes: 262_144,
   /** How long a template is kept that is neither announced nor used, µs: a day. */
   templateLifetime: 86_400e6,

@@ -132,8 +132,8 @@ export function applySampling(
 ): boolean {
   const { options } = SAMPLING_SOURCE
   const { samplers, interfaces } = columns
-  const perRow = sampling && (samplers ? sampling.byId.size : 0) + (interfaces ? sampling.byInterface.size : 0) > 0
-  if (!perRow) {
+  const perRow = (samplers && sampling?.byId.size) || (interfaces && sampling?.byInterface.size)
+  if (!sampling || !perRow) {
     const sampler = sampling && samplerOf(sampling, columns, row)
     fillSampling(sampler, options, assumed, shapes, batch, row, end)
     return sampler !== undefined && !samplers

@@ -46,7 +46,8 @@ export interface Sequence extends Account {
 
 const USUAL: Habit = { inclusive: false, options: true }
 const OTHERS: readonly Habit[] = [
-  { inclusive: true, options: false }, { inclusive: true, options: true }, { inclusive: false, options: false },
+  { inclusive: true, options: false }, { inclusive: true, options: true },
+  { inclusive: false, options: false },
 ]
 
 /** No message seen yet. */
@@ -63,7 +64,7 @@ export function track(state: Sequence, sequence: number, units: number): void {
   account(state, sequence, units, state.uncertain)
 }
 
-/** Account for an IPFIX message with number `sequence` of so many data records, of which some are of options. */
+/** Account for an IPFIX message with number `sequence` of so many data records, some of which are options. */
 export function trackRecords(state: Sequence, sequence: number, records: number, options: number): void {
   if (state.next < 0) state.rivals = OTHERS.map(newAccount)
   const { rivals, uncertain } = state

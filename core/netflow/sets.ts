@@ -108,7 +108,7 @@ export function finishSets(context: SetContext): void {
 }
 
 /**
- * The template of a data set, unless it was not heard of for too long: its id may mean another now. In a session
+ * The template of a data set, unless it was not heard of for too long: its id may mean another. In a session
  * it holds to the end (RFC 7011 §8).
  */
 function knownTemplate(
@@ -239,7 +239,8 @@ function decodeOptions(
   while (at < end) {
     const next = measure(layout, bytes, at, end)
     if (next <= at) break // padding
-    if (learnOptions(exporters, domain, layout, template.scopeCount, bytes, starts, lengths)) context.resample = true
+    const isNew = learnOptions(exporters, domain, layout, template.scopeCount, bytes, starts, lengths)
+    if (isNew) context.resample = true
     count++
     at = next
   }
