@@ -41,7 +41,7 @@ export interface Decoding {
   flush(): Promise<void>
 }
 
-/** A batch with less room than this, in rows, goes to the writers: few datagrams have more, for which it grows. */
+/** A batch with less room than this, in rows, goes to the writers: it would grow, and go as two blocks. */
 const ROOM = 128
 /** Batches that writers may have at a time. */
 const BATCHES = 16

@@ -1,69 +1,215 @@
-/** Collecting: the processor time that a datagram takes from the socket to the disk. */
+/** Collecting NetFlow v5: how fast without loss, how fast into the archive, and what that takes. */
 import type { ChildProcess } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { interleave, spread, type Row, type Sample } from './measure.ts'
-import { startNfcapd, stopNfcapd } from './nfcapd.ts'
-import { FLOWKIT, processorTime, start, stop } from './processes.ts'
-import { headOf, sendTraffic, type Traffic } from './traffic.ts'
+import { setTimeout as delay } from 'node:timers/promises'
+import { EXPORTERS, RECORDS, startBlaster, type Blaster, type BlastResult } from './blaster.ts'
+import { count, megabytes, sampleOf, secondsSince, spread, type Row, type Sample } from './measure.ts'
+import { flowsIn, startNfcapd } from './nfcapd.ts'
+import { FLOWKIT, start, stop, usageOf, type Usage } from './processes.ts'
 
+/** Datagrams a second that the search for the highest rate begins with, and how it ends. */
+const FIRST_RATE = 50_000
+const BISECTIONS = 2
+/** Seconds of sending in the search, and for the verdict. */
+const SHORT = 2
+const LONG = 10
+/** What part of a rate the sender must reach for it to count. */
+const REACHED = 0.95
+/** What a rate that fails the verdict gives way to, and how often. */
+const STEP_DOWN = 0.8
+const VERDICTS = 5
+/** More than either takes for long, in datagrams a second, and for how many seconds. */
+const FLOOD = 100_000
+const FLOOD_SECONDS = 5
 const ROUNDS = 3
-/** What part of the flows is sent each time. */
-const SHARE = 0.3
-/** Datagrams a second that both take without loss. */
-const PACE = 8000
+/** How long what was sent takes from the socket into a process, at most, in ms. */
+const SETTLE = 500
+/** ms between looks at what a process uses. */
+const LOOK = 20
 
-/** Processor time per datagram of `flowkit collect`, beside nfcapd's. */
-export async function measureCollect(traffic: Traffic, folder: string, hasPeer: boolean): Promise<Row> {
-  const part = headOf(traffic, SHARE)
-  const { flows, datagrams } = part
-  const records = Math.round(flows / datagrams.length)
-  let round = 0
-  const own = () => collect(part, join(folder, `collected-${round++}`))
-  const peer = () => collectNfcapd(part, join(folder, `nfcapd-${round++}`))
-  const work = `collect ${PACE} datagrams/s of ${records} flows: processor time`
-  if (!hasPeer) {
-    const { own: alone } = await interleave(ROUNDS, { own })
-    return { work, flowkit: perDatagram(alone), peer: 'nfcapd is not there' }
+/** A program that collects: where it listens, and what became of datagrams. */
+interface Collector {
+  readonly child: ChildProcess
+  readonly port: number
+  /** End it at once. @returns datagrams that it took */
+  taken(): Promise<number>
+  /** End it once all it took is in its files. @returns flows in them */
+  written(): Promise<number>
+}
+
+type Start = (folder: string) => Promise<Collector>
+
+/** A program under measurement. */
+interface Contender {
+  readonly start: Start
+  /** Highest rate that has not failed, lowest that has, datagrams a second. */
+  rate: number
+  failed: number
+  /** Whether it has lost something. */
+  isLossy: boolean
+}
+
+/** Rows about `flowkit collect`, beside nfcapd where it is there. */
+export async function measureCollect(folder: string, hasPeer: boolean): Promise<Row[]> {
+  const blaster = await startBlaster()
+  try {
+    return [
+      await measureLossless(blaster, folder, hasPeer),
+      ...await measureFlood(blaster, folder, hasPeer),
+    ]
+  } finally {
+    blaster.close()
   }
-  const samples = await interleave(ROUNDS, { own, peer })
+}
+
+/** The highest rate of which nothing is lost. */
+async function measureLossless(blaster: Blaster, folder: string, hasPeer: boolean): Promise<Row> {
+  const starts = hasPeer ? [startFlowkit, startPeer([])] : [startFlowkit]
+  const all = starts.map((start): Contender => ({ start, rate: 0, failed: Infinity, isLossy: false }))
+  // in turn, so that what else the machine does meets all of them
+  for (let wanted = FIRST_RATE; all.some(({ failed }) => failed === Infinity); wanted *= 2) {
+    for (const each of all) if (each.failed === Infinity) await attempt(blaster, folder, each, wanted)
+  }
+  for (let i = 0; i < BISECTIONS; i++) {
+    for (const each of all) await attempt(blaster, folder, each, (each.rate + each.failed) / 2)
+  }
+  const verdicts: (number | undefined)[] = []
+  for (const each of all) verdicts.push(await judge(blaster, folder, each))
+  const [own, peer] = verdicts
+  const text = (rate: number | undefined, { isLossy }: Contender) => {
+    if (rate === undefined) return 'lossy at all rates tried'
+    return `${count(rate)} datagrams/s${isLossy ? '' : ', as fast as they can be sent here'}`
+  }
+  const work = `collect v5, ${EXPORTERS} exporters, ${RECORDS} flows a datagram: no loss in ${LONG} s`
   return {
-    work, flowkit: perDatagram(samples.own), peer: `nfcapd: ${perDatagram(samples.peer)}`,
-    ratio: `${(samples.own.median / samples.peer.median).toFixed(2)} × the time`,
+    work, flowkit: text(own, all[0]), peer: hasPeer ? `nfcapd: ${text(peer, all[1])}` : 'nfcapd is not there',
+    ...own !== undefined && peer !== undefined && { ratio: `${(own / peer).toFixed(2)} × the rate` },
   }
 }
 
-function perDatagram(seconds: Sample): string {
-  return `${spread(seconds, 'µs', 1e6)} a datagram`
+/** A rate fails where something is lost, and where the sender does not reach it beside the receiver. */
+async function attempt(blaster: Blaster, folder: string, each: Contender, rate: number): Promise<void> {
+  const { sent, seconds, taken } = await tryRate(blaster, folder, each.start, rate, SHORT)
+  const reached = sent / seconds
+  if (taken === sent) each.rate = Math.max(each.rate, reached)
+  else each.isLossy = true
+  if (taken < sent || reached < rate * REACHED) each.failed = rate
 }
 
-/** Seconds of processor a datagram, up to durable Parquet. */
-async function collect(traffic: Traffic, archive: string): Promise<number> {
-  const options = ['--listen', '127.0.0.1:0', '--to', archive, '--rotate', '1h', '--log-level', 'debug']
-  const child = start([FLOWKIT, 'collect', ...options])
+/** @returns the rate that holds for long, of what the search has found and less; undefined where none does */
+async function judge(blaster: Blaster, folder: string, each: Contender): Promise<number | undefined> {
+  for (let i = 0, { rate } = each; i < VERDICTS && rate > 0; i++, rate *= STEP_DOWN) {
+    const { sent, seconds, taken } = await tryRate(blaster, folder, each.start, rate, LONG)
+    if (taken === sent) return sent / seconds
+    each.isLossy = true
+  }
+  return undefined
+}
+
+async function tryRate(
+  blaster: Blaster, folder: string, start: Start, rate: number, seconds: number,
+): Promise<BlastResult & { readonly taken: number }> {
+  const place = join(folder, 'blasted')
+  const { port, taken } = await start(place)
+  try {
+    const result = await blaster.blast({ port, rate, seconds })
+    await delay(SETTLE)
+    return { ...result, taken: await taken() }
+  } finally {
+    rmSync(place, { recursive: true, force: true })
+  }
+}
+
+/** What a flood came to: flows a second into the files, and what each datagram took. */
+interface Flood {
+  readonly rate: number
+  readonly processor: number
+  readonly memory: number
+}
+
+/** Flows a second into the files, with more offered than that; processor time and memory. */
+async function measureFlood(blaster: Blaster, folder: string, hasPeer: boolean): Promise<Row[]> {
+  const own: Flood[] = []
+  const peer: Flood[] = []
+  for (let round = 0; round < ROUNDS; round++) {
+    own.push(await flood(blaster, folder, startFlowkit))
+    if (hasPeer) peer.push(await flood(blaster, folder, startPeer(['-z'])))
+  }
+  const of = (key: keyof Flood, all: readonly Flood[]) => sampleOf(all.map((each) => each[key]))
+  const row = (work: string, key: keyof Flood, text: (sample: Sample) => string, unit: string): Row => {
+    if (!hasPeer) return { work, flowkit: text(of(key, own)), peer: 'nfcapd is not there' }
+    const [mine, theirs] = [of(key, own), of(key, peer)]
+    const ratio = `${(mine.median / theirs.median).toFixed(2)} × the ${unit}`
+    return { work, flowkit: text(mine), peer: `nfcapd -z: ${text(theirs)}`, ratio }
+  }
+  const offered = `${count(FLOOD)} datagrams/s for ${FLOOD_SECONDS} s`
+  return [
+    row(`collect ${offered}, until all taken is written`, 'rate',
+      (rate) => `${spread(rate, 'M', 1e-6)} flows/s`, 'rate'),
+    row('its processor time', 'processor', (time) => `${spread(time, 'µs', 1e6)} a datagram`, 'time'),
+    row('its memory', 'memory', ({ median }) => megabytes(median), 'memory'),
+  ]
+}
+
+async function flood(blaster: Blaster, folder: string, start: Start): Promise<Flood> {
+  const place = join(folder, 'flooded')
+  const { child, port, written } = await start(place)
+  let used: Usage = usageOf(child.pid!)
+  const idle = used.processor
+  const looking = setInterval(() => {
+    try {
+      const { processor, memory } = usageOf(child.pid!)
+      used = { processor, memory: Math.max(memory, used.memory) } // it has none at its very end
+    } catch {
+      clearInterval(looking) // it has ended
+    }
+  }, LOOK)
+  try {
+    const begun = process.hrtime.bigint()
+    await blaster.blast({ port, rate: FLOOD, seconds: FLOOD_SECONDS })
+    const flows = await written()
+    const rate = flows / secondsSince(begun)
+    return { rate, processor: (used.processor - idle) / (flows / RECORDS), memory: used.memory }
+  } finally {
+    clearInterval(looking)
+    rmSync(place, { recursive: true, force: true })
+  }
+}
+
+async function startFlowkit(archive: string): Promise<Collector> {
+  const options = ['--to', archive, '--rotate', '5s', '--spool-size', '16Gi']
+  const child = start([FLOWKIT, 'collect', '--listen', '127.0.0.1:0', ...options])
   child.stdout!.resume()
   const said = listenTo(child)
   const [, port] = await said(/collecting on udp:\/\/127\.0\.0\.1:(\d+)/)
-  const before = processorTime(child.pid!)
-  await sendTraffic(traffic, Number(port), PACE)
-  let written = 0
-  for (let i = 0; written < traffic.flows; i++) {
-    if (i === 10) throw new Error(`Cannot measure collect: ${traffic.flows} flows sent, ${written} written`)
-    child.kill('SIGUSR1')
-    written += Number((await said(/(\d+) flows written to/))[1])
+  await delay(SETTLE) // its writer starts
+  return {
+    child, port: Number(port),
+    async taken() {
+      child.kill('SIGUSR2')
+      const [, datagrams, dropped] = await said(/all: datagrams=(\d+).* dropped=(\d+)/)
+      await stop(child, 'SIGKILL') // all it has spooled would take long
+      return Number(datagrams) - Number(dropped)
+    },
+    async written() {
+      const ended = stop(child)
+      const [, flows] = await said(/ (\d+) written/)
+      await ended
+      return Number(flows)
+    },
   }
-  const seconds = processorTime(child.pid!) - before
-  await stop(child)
-  return seconds / traffic.datagrams.length
 }
 
-async function collectNfcapd(traffic: Traffic, folder: string): Promise<number> {
-  const nfcapd = await startNfcapd(folder)
-  const pid = nfcapd.child.pid!
-  const before = processorTime(pid)
-  await sendTraffic(traffic, nfcapd.port, PACE)
-  const seconds = processorTime(pid) - before
-  await stopNfcapd(nfcapd, folder, traffic)
-  return seconds / traffic.datagrams.length
+function startPeer(options: readonly string[]): Start {
+  return async (folder) => {
+    const { child, port } = await startNfcapd(folder, ...options)
+    async function written(): Promise<number> {
+      await stop(child)
+      return flowsIn(folder)
+    }
+    return { child, port, written, taken: async () => await written() / RECORDS }
+  }
 }
 
 /** A function that waits until a process says what matches, behind what matched before. */

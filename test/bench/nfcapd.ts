@@ -15,13 +15,14 @@ export interface Nfcapd {
 
 /** Datagrams a second that it takes without loss by far. */
 const PACE = 15_000
-const RECEIVE_BUFFER = 4_000_000 // bytes
+/** Bytes that it asks the kernel for; it grants net.core.rmem_max at most. */
+const RECEIVE_BUFFER = 2 ** 26
 
-/** Start nfcapd on a free port of 127.0.0.1, with LZO compression, into a folder that is made. */
-export async function startNfcapd(folder: string): Promise<Nfcapd> {
+/** Start nfcapd on a free port of 127.0.0.1, into a folder that is made, with `options` for its files. */
+export async function startNfcapd(folder: string, ...options: string[]): Promise<Nfcapd> {
   mkdirSync(folder, { recursive: true })
   const port = await freePort()
-  const options = ['-z', '-t', '3600', '-B', `${RECEIVE_BUFFER}`]
+  options.push('-t', '3600', '-B', `${RECEIVE_BUFFER}`)
   const child = start(['nfcapd', '-w', folder, '-b', '127.0.0.1', '-p', `${port}`, ...options])
   let ended = false
   child.once('close', () => { ended = true })
@@ -34,21 +35,21 @@ export async function startNfcapd(folder: string): Promise<Nfcapd> {
   return { child, port }
 }
 
-/** Make nfcapd files of traffic. @returns their bytes */
+/** Make nfcapd files of traffic, with LZO. @returns their bytes @throws Error if flows are lost */
 export async function recordNfcapd(traffic: Traffic, folder: string): Promise<number> {
-  const nfcapd = await startNfcapd(folder)
+  const nfcapd = await startNfcapd(folder, '-z')
   await sendTraffic(traffic, nfcapd.port, PACE)
-  await stopNfcapd(nfcapd, folder, traffic)
-  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
-}
-
-/** End nfcapd. @throws Error if nfdump does not find all flows of traffic in its files */
-export async function stopNfcapd({ child }: Nfcapd, folder: string, traffic: Traffic): Promise<void> {
-  await stop(child)
-  const flows = Number(/^Flows: (\d+)/m.exec(output(['nfdump', '-R', folder, '-I']))?.[1])
+  await stop(nfcapd.child)
+  const flows = flowsIn(folder)
   if (flows !== traffic.flows) {
     throw new Error(`Cannot measure nfcapd: ${traffic.flows} flows sent, ${flows} written`)
   }
+  return readdirSync(folder).reduce((sum, name) => sum + statSync(join(folder, name)).size, 0)
+}
+
+/** How many flows nfdump finds in nfcapd's files. */
+export function flowsIn(folder: string): number {
+  return Number(/^Flows: (\d+)/m.exec(output(['nfdump', '-R', folder, '-I']))?.[1])
 }
 
 async function freePort(): Promise<number> {

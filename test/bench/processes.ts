@@ -77,11 +77,19 @@ function highWater(pid: number): number {
   }
 }
 
-/** Seconds of processor that a process has used, all its threads together. */
-export function processorTime(pid: number): number {
+/** What a process has used. */
+export interface Usage {
+  /** Seconds of processor, all its threads together. */
+  readonly processor: number
+  /** The most memory it had at any time, in bytes. */
+  readonly memory: number
+}
+
+/** What a process has used so far. @throws the system error once it has ended */
+export function usageOf(pid: number): Usage {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const [user, system] = stat.slice(stat.lastIndexOf(')') + 2).split(' ').slice(11, 13)
-  return (Number(user) + Number(system)) / TICKS
+  return { processor: (Number(user) + Number(system)) / TICKS, memory: highWater(pid) }
 }
 
 /** Start a command; `stop` ends it, as does the end of this process. */
@@ -92,10 +100,10 @@ export function start([program, ...args]: Command): ChildProcess {
   return child
 }
 
-/** End a process with SIGTERM, and wait until it has. @returns its exit code */
-export async function stop(child: ChildProcess): Promise<number | null> {
+/** End a process with SIGTERM, or another signal, and wait until it has. @returns its exit code */
+export async function stop(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
   const end = new Promise<number | null>((resolve) => child.once('close', resolve))
-  child.kill()
+  child.kill(signal)
   return end
 }
 

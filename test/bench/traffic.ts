@@ -48,14 +48,6 @@ export function makeTraffic(flows: number): Traffic {
   return { flows, datagrams }
 }
 
-/** The first datagrams of traffic, about `share` of it. */
-export function headOf({ datagrams }: Traffic, share: number): Traffic {
-  const head = datagrams.slice(0, Math.round(datagrams.length * share))
-  let flows = 0
-  for (const batch of decodeTraffic({ flows: 0, datagrams: head })) flows += batch.length
-  return { flows, datagrams: head }
-}
-
 /** The rows of traffic as a collector has them, each batch a new one. */
 export function* decodeTraffic({ datagrams }: Traffic): Generator<FlowBatch> {
   const decode = receiver(datagramDecoder())
