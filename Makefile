@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
-.PHONY: demo build test check bench fuzz dist clean check-corpus help
+.PHONY: demo build test check bench soak fuzz dist clean check-corpus help
 
 SYSTEM_PATH := $(PATH)
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -32,6 +32,9 @@ check: $(MODULES) ## Check types, imports, and that tests cover 90 % of the line
 
 bench: build ## Measure it beside nfdump and others
 	@node test/bench/run.ts
+
+soak: build ## Kill it, then load it for long: make soak MINUTES=10 KILLS=100
+	@node test/soak.ts --minutes $(or $(MINUTES),10) --kills $(or $(KILLS),100)
 
 fuzz: $(MODULES) ## Feed it damaged input for a while
 	@node test/fuzz/netflow.ts --count 1000000

@@ -82,7 +82,8 @@ function wires(): Wire[] {
   return [
     {
       version: 5, flows: v5, announcement: undefined,
-      sequenceAt: 16, markAt: V5_HEADER + 20, stride: V5_RECORD, first: 0, units: FLOWS, column: 'missing_flows',
+      sequenceAt: 16, markAt: V5_HEADER + 20, stride: V5_RECORD,
+      first: 0, units: FLOWS, column: 'missing_flows',
     },
     {
       version: 9, flows: v9({ secs, domain: 7 }, set(256, ...records)),
