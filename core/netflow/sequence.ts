@@ -1,7 +1,10 @@
 /** How far behind a message may be and still be taken for reordered, in the protocol's unit. */
 const REORDER_WINDOW = 1000
-/** How far ahead is a gap; beyond, or further behind than the window, the exporter has restarted. */
-const GAP_LIMIT = 100_000
+/**
+ * How far ahead is a gap: minutes of the flows of a large router. Beyond, or further behind than the window,
+ * the exporter has restarted.
+ */
+const GAP_LIMIT = 10_000_000
 /** By how many breaks fewer another habit must explain the numbers to be believed. */
 const MARGIN = 2
 

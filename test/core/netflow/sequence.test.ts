@@ -82,6 +82,12 @@ test('v1 has no numbers, and no state is made for it', () => {
   assert.equal(exporter().domains.size, 0)
 })
 
+test('a long gap is a gap, numbers that begin anew are a restart', () => {
+  assert.deepEqual(after(5, [10, 30], [5_000_040, 30]), { missing: 5_000_000, reordered: 0, restarts: 0 })
+  assert.deepEqual(after(5, [5_000_000, 30], [0, 30], [30, 30]), { missing: 0, reordered: 0, restarts: 1 })
+  assert.deepEqual(after(5, [3_000_000_000, 30], [0, 30]), { missing: 0, reordered: 0, restarts: 1 })
+})
+
 test('engines of v5 number their flows apart', () => {
   const { send, domain } = collector()
   for (const engine of [1, 2, 1, 2]) send(fixed(5, engine * 1000, 30, engine))
