@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
+import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 
 /** What a finished process left. */
@@ -17,9 +18,22 @@ export const EXECUTABLE: string | undefined = process.env['FLOWKIT_BIN'] || unde
 export function startFlowkit(args: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const clean = Object.entries(process.env).filter(([name]) => !name.startsWith('FLOWKIT_'))
   const options = { env: { ...Object.fromEntries(clean), ...env } }
-  return EXECUTABLE === undefined
+  const child = EXECUTABLE === undefined
     ? spawn(process.execPath, [MAIN, ...args], options)
     : spawn(EXECUTABLE, args, options)
+  started.add(child)
+  child.once('exit', () => started.delete(child))
+  return child
+}
+
+/** Processes that have not ended. */
+const started = new Set<ChildProcess>()
+
+// a test that fails must not leave one behind: the runner would wait for it
+if (process.env['NODE_TEST_CONTEXT'] !== undefined) {
+  after(() => {
+    for (const child of started) child.kill('SIGKILL')
+  })
 }
 
 /** Run flowkit to its end. */
