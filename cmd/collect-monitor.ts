@@ -3,6 +3,7 @@ import { runMonitor } from '../core/net/monitor.ts'
 import { findAccount, makeFolder } from '../core/net/privileges.ts'
 import { openNotifier } from '../core/net/systemd.ts'
 import { openUdpSocket } from '../core/net/udp-receiver.ts'
+import { groupsFor } from '../core/net/udp-socket.ts'
 import type { CollectOptions, Plan } from './collect-plan.ts'
 import type { ExitCode } from './command.ts'
 import { UsageError } from './errors.ts'
@@ -27,9 +28,7 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
   for (const { protocol, ...endpoint } of plan.listen) {
     if (protocol !== 'udp' && endpoint.fd !== undefined) descriptors.push(endpoint.fd)
     if (protocol !== 'udp') continue
-    const own = groups.filter(({ address }) => {
-      return endpoint.address === '::' || address.includes(':') === endpoint.address.includes(':')
-    })
+    const own = groupsFor(endpoint, groups)
     descriptors.push(await openUdpSocket({ ...endpoint, receiveBuffer, groups: own }))
   }
   const files = [config, tlsKey, tlsCert, tlsCa].filter((path) => path !== undefined)

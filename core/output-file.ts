@@ -26,6 +26,13 @@ export async function refuseExisting(path: string): Promise<void> {
   throw new FlowkitError('ERR_OPTION', message)
 }
 
+/** Make the names of a folder's files durable. */
+export async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return // it does not open folders
+  await using folder = await open(path)
+  await folder.sync()
+}
+
 /**
  * Begin a file under a temporary name beside `path`, which it takes the place of when it is closed.
  *
@@ -58,9 +65,7 @@ export async function createOutputFile(path: string): Promise<OutputFile> {
         throw error
       }
       await file.close()
-      if (process.platform === 'win32') return // it does not open folders
-      await using parent = await open(folder)
-      await parent.sync()
+      await syncFolder(folder)
     },
   }
 }

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { isRunning, processStart } from '../process.ts'
 
 const PREFIX = '.tmp-'
 /** ms without a change after which a folder of another host is left over. */
@@ -18,7 +18,7 @@ const inUse = new Set<string>()
  */
 export async function makeTemporary(directory: string): Promise<string> {
   const random = randomBytes(6).toString('hex')
-  const path = join(directory, `${PREFIX}${process.pid}-${startOf(process.pid) ?? 0}-${random}-${hostname()}`)
+  const path = join(directory, `${PREFIX}${process.pid}-${processStart(process.pid)}-${random}-${hostname()}`)
   await mkdir(path)
   inUse.add(path)
   return path
@@ -47,27 +47,6 @@ export async function removeLeftovers(directory: string): Promise<void> {
     if (isLeft) {
       await rm(path, { recursive: true, force: true })
     }
-  }
-}
-
-function isRunning(pid: number, start: string): boolean {
-  const now = startOf(pid)
-  if (now !== undefined) return start === '0' || now === start
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-/** When a process began, in ticks since boot: tells it from a later one of the same number. Linux only. */
-function startOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] // proc_pid_stat(5): field 22, behind the name
-  } catch {
-    return undefined
   }
 }
 

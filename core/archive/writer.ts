@@ -1,10 +1,12 @@
-import { access, mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { openParts, type Part } from '../duck/parts.ts'
 import { FIELDS } from '../flow/fields.ts'
 import { CORE_FIELDS } from '../flow/sql.ts'
 import type { FlowWriter } from '../flow/stream.ts'
 import type { CounterSample } from '../netflow/sflow/counters.ts'
+import { syncFolder } from '../output-file.ts'
+import { newTurns } from '../turns.ts'
 import { openCounterSpool } from './counter-spool.ts'
 import { COUNTERS_VERSION } from './counter-sql.ts'
 import { sortHours } from './hours.ts'
@@ -112,12 +114,7 @@ export async function openArchiveWriter(
     return span
   }
 
-  let queue: Promise<unknown> = Promise.resolve()
-  function inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const done = queue.then(task)
-    queue = done.catch(() => {})
-    return done
-  }
+  const inTurn = newTurns()
 
   /** Run a step of writing; a failure takes everything since the last rotation with it. */
   async function guard<T>(step: () => Promise<T>): Promise<T> {
@@ -243,12 +240,6 @@ async function giveNames(directory: string, moves: readonly Move[]): Promise<voi
     for (let at = folder; at !== dirname(directory); at = dirname(at)) parents.add(at)
   }
   for (const folder of parents) await syncFolder(folder)
-}
-
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return // it does not open folders
-  await using folder = await open(path)
-  await folder.sync()
 }
 
 async function writeSqlFile(directory: string, temporary: string): Promise<void> {

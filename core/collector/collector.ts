@@ -8,7 +8,7 @@ import type { Destination } from '../net/send.ts'
 import type { StreamPeer } from '../net/source.ts'
 import type { TlsIdentity } from '../net/tls-acceptor.ts'
 import { leadsBack, openForwarder, type Forwarder } from '../net/udp-forward.ts'
-import type { MulticastGroup } from '../net/udp-socket.ts'
+import { groupsFor, type MulticastGroup } from '../net/udp-socket.ts'
 import { forgetSessions, newExporters, setRules } from '../netflow/exporters.ts'
 import { newDatagram } from '../netflow/message.ts'
 import type { SamplingRules } from '../netflow/sampling-rules.ts'
@@ -96,6 +96,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     spool, counters, memory: BACKLOG_MEMORY, onReady: () => wake(), onError,
   })
   const receivers: Receiver[] = []
+  const watched = new Set<Receiver>()
   const forwarders: Forwarder[] = []
   let forwarded = new Uint32Array(256) // rows of a batch
   const streams: { readonly listener: IpfixListener, readonly protocol: Protocol }[] = []
@@ -104,6 +105,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   let isBehind = false // a socket may have more than was taken
   let lastHeard = 0
   const datagram = newDatagram()
+  const mapped = new Uint8Array(16)
 
   const events: StreamEvents = {
     onMessage(bytes, start, end, peer, received) {
@@ -199,7 +201,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   function isAllowed(): boolean {
     const { allow } = settings
     if (allow.length === 0) return true
-    const address = datagram.family === 4 ? mapIpv4(datagram.v4) : datagram.v6
+    const address = datagram.family === 4 ? mapIpv4(datagram.v4, mapped) : datagram.v6
     return allow.some((prefix) => hasPrefix(address, prefix))
   }
 
@@ -219,7 +221,17 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   function idle(): Promise<void> {
     return new Promise((resolve) => {
       wake = resolve
-      if (isListening) for (const receiver of receivers) void receiver.readable().then(() => wake())
+      if (isListening) for (const receiver of receivers) watch(receiver)
+    })
+  }
+
+  /** Be woken once the socket has something; asked once, for others may wake many times before. */
+  function watch(receiver: Receiver): void {
+    if (watched.has(receiver)) return
+    watched.add(receiver)
+    void receiver.readable().then(() => {
+      watched.delete(receiver)
+      wake()
     })
   }
 
@@ -303,7 +315,5 @@ function tooLong(size: number): FlowkitError {
 
 function openSocket(options: CollectorOptions, endpoint: Endpoint): Promise<Receiver> {
   const { receiveBuffer, groups, open = openReceiver } = options
-  const isV6 = endpoint.address.includes(':')
-  const own = groups.filter(({ address }) => address.includes(':') === isV6 || endpoint.address === '::')
-  return open({ ...endpoint, receiveBuffer, groups: own })
+  return open({ ...endpoint, receiveBuffer, groups: groupsFor(endpoint, groups) })
 }

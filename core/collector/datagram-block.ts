@@ -8,17 +8,14 @@
  */
 import { FlowkitError, type ErrorCode } from '../flow/errors.ts'
 import type { Datagram } from '../netflow/message.ts'
+import { LINK_RAW } from '../pcap/headers.ts'
+import {
+  ENHANCED_PACKET, INTERFACE_DESCRIPTION, SECTION_HEADER, SECTION_START, writeSection,
+} from '../pcap/section.ts'
 
-const SECTION_HEADER = 0x0a0d0d0a
-const INTERFACE_DESCRIPTION = 1
 const NAME_RESOLUTION = 4
 const INTERFACE_STATISTICS = 5
-const ENHANCED_PACKET = 6
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d
-const LINK_RAW = 101 // packets that begin with an IPv4 or IPv6 header
 
-const SECTION_SIZE = 28
-const INTERFACE_SIZE = 20
 const BLOCK_OVERHEAD = 12 // type, length, and the length again behind the body
 const PACKET_START = 28 // of the packet in its block
 const PACKET_OVERHEAD = PACKET_START + 4
@@ -50,24 +47,8 @@ export const MAX_BLOCK: number = 65_608
 export const MAX_PAYLOAD = 65_507
 
 /** What a segment begins with: a section header and the interface of all its packets. */
-export const SEGMENT_HEADER: Uint8Array = segmentHeader()
-
-function segmentHeader(): Uint8Array {
-  const bytes = new Uint8Array(SECTION_SIZE + INTERFACE_SIZE)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(0, SECTION_HEADER, true)
-  view.setUint32(4, SECTION_SIZE, true)
-  view.setUint32(8, BYTE_ORDER_MAGIC, true)
-  view.setUint16(12, 1, true) // version 1.0
-  view.setInt32(16, -1, true) // of unknown length
-  view.setInt32(20, -1, true)
-  view.setUint32(24, SECTION_SIZE, true)
-  view.setUint32(28, INTERFACE_DESCRIPTION, true)
-  view.setUint32(32, INTERFACE_SIZE, true)
-  view.setUint16(36, LINK_RAW, true) // packets of any length; times are in µs unless options say otherwise
-  view.setUint32(44, INTERFACE_SIZE, true)
-  return bytes
-}
+export const SEGMENT_HEADER: Uint8Array = new Uint8Array(SECTION_START)
+writeSection(new DataView(SEGMENT_HEADER.buffer), LINK_RAW)
 
 /**
  * Write a datagram as an Enhanced Packet Block at `at`.

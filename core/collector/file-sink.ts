@@ -5,8 +5,9 @@ import { hourFolder, newSegment, segmentTime } from '../archive/names.ts'
 import type { ArchiveFile, Rotation } from '../archive/writer.ts'
 import type { FlowBatch } from '../flow/batch.ts'
 import type { FlowEncoder } from '../flow/stream.ts'
+import { syncFolder } from '../output-file.ts'
+import { newTurns } from '../turns.ts'
 import type { SegmentWriter, Sink } from './sink.ts'
-import { syncFolder } from './spool-files.ts'
 
 /** What files of flows are made with. */
 export interface FileFormat {
@@ -53,13 +54,7 @@ function pathOf(root: string, segment: string, { extension }: FileFormat): strin
 function openWriter(root: string, format: FileFormat, first: string, temporary: string): SegmentWriter {
   let segment = first
   let file: Unfinished | undefined
-  let queue: Promise<unknown> = Promise.resolve()
-
-  function inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const done = queue.then(task)
-    queue = done.catch(() => {})
-    return done
-  }
+  const inTurn = newTurns()
 
   async function beginFile(): Promise<Unfinished> {
     const path = join(temporary, segment + format.extension)

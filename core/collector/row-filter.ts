@@ -1,5 +1,5 @@
 import type { FlowBatch } from '../flow/batch.ts'
-import type { Exporters } from '../netflow/exporters.ts'
+import { addressKey, type Exporters } from '../netflow/exporters.ts'
 import type { RowFilter } from './decoding.ts'
 
 /**
@@ -23,8 +23,7 @@ function countDropped(batch: FlowBatch, selected: Uint8Array, { byKey }: Exporte
   const { length, exporterAddr: { family, v4, v6 } } = batch
   for (let row = 0; row < length; row++) {
     if (selected[row] !== 0) continue
-    const key = family[row] === 4 ? v4[row] : String.fromCharCode(...v6.subarray(row * 16, row * 16 + 16))
-    const exporter = byKey.get(key)
+    const exporter = byKey.get(addressKey(family[row], v4[row], v6, row * 16))
     if (exporter) exporter.counters.filtered++
   }
 }

@@ -71,7 +71,7 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
     fail, onReady)
   const unfinished: Unfinished[] = [...options.unfinished]
   const finishing = new Set<Promise<void>>()
-  let isCutting = false
+  let cutting: Promise<void> | undefined
   let isStopping = false
   let hasDatagrams = false // in the segment that is decoded
   let rowsBefore = 0
@@ -234,9 +234,9 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
   return {
     exporters,
     sinks: slots.map(({ report }) => report),
-    get waiting() { return Number(isCutting) + finishing.size + unfinished.length },
+    get waiting() { return (cutting ? 1 : 0) + finishing.size + unfinished.length },
     decode(backlog) {
-      if (isCutting || !decoding.isFree) return false
+      if (cutting || !decoding.isFree) return false
       const item = backlog.next()
       if (!item) return false
       if (item.kind === 'blocks') {
@@ -244,16 +244,15 @@ export async function startSegments(options: SegmentsOptions): Promise<Segments>
         if (item.start >= item.end) backlog.done()
         return true
       }
-      isCutting = true
       backlog.done()
-      void cut(item).finally(() => {
-        isCutting = false
+      cutting = cut(item).finally(() => {
+        cutting = undefined
         onReady()
       })
       return true
     },
     async stop() {
-      while (isCutting) await new Promise(setImmediate)
+      await cutting
       await Promise.all(finishing)
       isStopping = true
       clearTimeout(timer)

@@ -1,4 +1,4 @@
-import { open, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** The extensions of a segment's two files. */
@@ -51,11 +51,4 @@ export async function listSegments(directory: string): Promise<SpoolSegment[]> {
     }
   }))
   return segments.sort((a, b) => a.sequence - b.sequence)
-}
-
-/** Make the names of a folder's files durable. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return // it does not open folders
-  await using folder = await open(path)
-  await folder.sync()
 }

@@ -3,6 +3,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { FlowkitError } from '../flow/errors.ts'
+import { isRunning, processStart } from '../process.ts'
 
 /** A folder that no other process has. */
 export interface FolderLock {
@@ -40,7 +41,7 @@ interface Holder {
  */
 export async function lockFolder(directory: string): Promise<FolderLock> {
   const { pid } = process
-  const self: Holder = { pid, start: statOf(pid)?.start ?? '0', boot: bootId(), host: hostname() }
+  const self: Holder = { pid, start: processStart(pid), boot: bootId(), host: hostname() }
   const own = nameOf(self)
   const path = join(directory, own)
   for (let attempt = 1; ; attempt++) {
@@ -85,7 +86,8 @@ function findHolder(directory: string, self: Holder): Holder | undefined {
     const holder = holderOf(name)
     if (!holder || name === nameOf(self)) continue
     const path = join(directory, name)
-    if (holder.host === self.host ? isRunning(holder, self.boot) : isFresh(path)) return holder
+    const isHere = holder.boot === self.boot && isRunning(holder.pid, holder.start)
+    if (holder.host === self.host ? isHere : isFresh(path)) return holder
     rmSync(path, { force: true })
   }
   return undefined
@@ -104,29 +106,6 @@ function heldError(directory: string, { pid, host }: Holder): FlowkitError {
   const where = host === hostname() ? '' : ` on ${host}`
   const message = `Cannot open spool "${directory}": process ${pid}${where} has it open`
   return new FlowkitError('ERR_OPTION', message)
-}
-
-function isRunning({ pid, start, boot }: Holder, currentBoot: string): boolean {
-  if (boot !== currentBoot) return false
-  try {
-    process.kill(pid, 0)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
-  }
-  const stat = statOf(pid)
-  if (!stat) return true // it cannot be seen, as with the mount option hidepid
-  return stat.start === start && stat.state !== 'Z' && stat.state !== 'X'
-}
-
-/** Of Linux's proc_pid_stat(5): fields 3 and 22, counted behind the name, which may hold anything. */
-function statOf(pid: number): { readonly state: string, readonly start: string } | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-    return { state: fields[0], start: fields[19] }
-  } catch {
-    return undefined
-  }
 }
 
 function bootId(): string {

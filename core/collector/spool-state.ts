@@ -2,7 +2,7 @@ import { open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { FlowkitError } from '../flow/errors.ts'
-import { syncFolder } from './spool-files.ts'
+import { syncFolder } from '../output-file.ts'
 
 /** The decoders' state at the begin of a segment: `bytes`, or why there are none. */
 export type SpoolState =

@@ -3,9 +3,10 @@ import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { newSegment } from '../archive/names.ts'
 import { FlowkitError } from '../flow/errors.ts'
+import { syncFolder } from '../output-file.ts'
 import { SEGMENT_HEADER } from './datagram-block.ts'
 import {
-  SEGMENT_EXTENSION, STATE_EXTENSION, UNFINISHED_EXTENSION, listSegments, segmentName, syncFolder,
+  SEGMENT_EXTENSION, STATE_EXTENSION, UNFINISHED_EXTENSION, listSegments, segmentName,
 } from './spool-files.ts'
 import { lockFolder } from './spool-lock.ts'
 import { readState, writeState, type SpoolState } from './spool-state.ts'

@@ -1,8 +1,9 @@
-import { mkdtemp, open, rename, rm } from 'node:fs/promises'
+import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { FIELDS } from '../flow/fields.ts'
 import { CORE_FIELDS } from '../flow/sql.ts'
 import type { FlowWriter } from '../flow/stream.ts'
+import { syncFolder } from '../output-file.ts'
 import { openParts } from './parts.ts'
 
 /** What a Parquet file is to hold. */
@@ -37,8 +38,7 @@ export async function createParquetFile(path: string, options: ParquetFileOption
       const whole = written.length === 0 ? await parts.writeEmpty()
         : written.length === 1 ? written[0] : await parts.merge(written)
       await rename(whole.path, target)
-      await using folder = await open(dirname(target))
-      await folder.sync()
+      await syncFolder(dirname(target))
     } finally {
       await end()
     }

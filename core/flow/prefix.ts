@@ -8,10 +8,14 @@ export interface Prefix {
   readonly length: number
 }
 
-/** An IPv4 address, host order, as an IPv6 address (RFC 4291 §2.5.5.2). */
-export function mapIpv4(v4: number): Uint8Array {
-  const address = new Uint8Array(16)
-  address.set([0xff, 0xff, v4 >>> 24, v4 >>> 16, v4 >>> 8, v4], 10)
+/**
+ * An IPv4 address, host order, as an IPv6 address (RFC 4291 §2.5.5.2).
+ *
+ * @param address where to: zeros, or what was mapped before
+ */
+export function mapIpv4(v4: number, address: Uint8Array = new Uint8Array(16)): Uint8Array {
+  address[10] = address[11] = 0xff
+  for (let i = 0; i < 4; i++) address[12 + i] = v4 >>> 24 - i * 8
   return address
 }
 

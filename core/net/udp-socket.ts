@@ -174,6 +174,11 @@ export interface MulticastGroup {
   readonly interface?: string
 }
 
+/** The groups that a socket joins: those of its family, or all if it takes both. */
+export function groupsFor({ address }: Endpoint, groups: readonly MulticastGroup[]): MulticastGroup[] {
+  return groups.filter((group) => address === '::' || group.address.includes(':') === address.includes(':'))
+}
+
 /** Become a member of a group. @throws FlowkitError ERR_OPTION, or the system error */
 export function joinGroup(libc: Libc, fd: number, group: MulticastGroup): void {
   const index = group.interface === undefined ? 0 : interfaceIndex(libc, group.interface)

@@ -140,8 +140,9 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   return exporter
 }
 
-function addressKey(family: number, v4: number, v6: Uint8Array): number | string {
-  return family === 4 ? v4 : String.fromCharCode(...v6.subarray(0, 16))
+/** The key in `Exporters.byKey` of an address: IPv4 in host order, or the 16 bytes at `v6[at]`. */
+export function addressKey(family: number, v4: number, v6: Uint8Array, at: number = 0): number | string {
+  return family === 4 ? v4 : String.fromCharCode(...v6.subarray(at, at + 16))
 }
 
 /** Keys of further parts of a split domain lie this far apart. */

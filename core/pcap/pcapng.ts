@@ -2,14 +2,11 @@ import { FlowkitError } from '../flow/errors.ts'
 import {
   type CaptureDecoder, type CapturedPacket, MAX_RECORD_SIZE, readUint16, readUint32,
 } from './packet.ts'
+import { BYTE_ORDER_MAGIC, ENHANCED_PACKET, INTERFACE_DESCRIPTION, SECTION_HEADER } from './section.ts'
 
-const SECTION_HEADER = 0x0a0d0d0a // reads the same in both byte orders
-const INTERFACE_DESCRIPTION = 1
 const PACKET = 2 // obsolete
 const SIMPLE_PACKET = 3
-const ENHANCED_PACKET = 6
 
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d
 const BLOCK_OVERHEAD = 12 // type, length, and the length again behind the body
 const MAX_INTERFACES = 65536 // of a section
 const MICROS = 6 // the resolution without an option: 10^-6 s

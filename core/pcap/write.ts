@@ -1,4 +1,6 @@
 /** Captures of UDP datagrams that were never on a wire. */
+import { LINK_ETHERNET } from './headers.ts'
+import { ENHANCED_PACKET, writeSection } from './section.ts'
 
 /** The formats of captures that are written. */
 export type CaptureFormat = 'pcap' | 'pcapng'
@@ -30,14 +32,7 @@ export interface CaptureWriter {
 const FILE_HEADER_SIZE = 24
 const RECORD_HEADER_SIZE = 16
 const MAGIC_MICRO = 0xa1b2c3d4
-const LINK_ETHERNET = 1
 
-const SECTION_HEADER = 0x0a0d0d0a
-const INTERFACE_DESCRIPTION = 1
-const ENHANCED_PACKET = 6
-const BYTE_ORDER_MAGIC = 0x1a2b3c4d
-const SECTION_SIZE = 28
-const INTERFACE_SIZE = 20
 const PACKET_OVERHEAD = 32
 
 const ETHERNET_SIZE = 14
@@ -63,7 +58,7 @@ const COLLECTOR_V6 = Uint8Array.of(0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 
 export function captureWriter(format: CaptureFormat): CaptureWriter {
   let bytes = new Uint8Array(1 << 16)
   let view = new DataView(bytes.buffer)
-  let at = format === 'pcap' ? writeFileHeader(view) : writeSection(view)
+  let at = format === 'pcap' ? writeFileHeader(view) : writeSection(view, LINK_ETHERNET)
 
   function reserve(size: number): void {
     if (at + size <= bytes.length) return
@@ -122,23 +117,6 @@ function writeFileHeader(view: DataView): number {
   view.setUint32(16, 0x40000, true) // longest packet, bytes
   view.setUint32(20, LINK_ETHERNET, true)
   return FILE_HEADER_SIZE
-}
-
-function writeSection(view: DataView): number {
-  view.setUint32(0, SECTION_HEADER, true)
-  view.setUint32(4, SECTION_SIZE, true)
-  view.setUint32(8, BYTE_ORDER_MAGIC, true)
-  view.setUint16(12, 1, true) // version 1.0
-  view.setInt32(16, -1, true) // of unknown length
-  view.setInt32(20, -1, true)
-  view.setUint32(24, SECTION_SIZE, true)
-  const at = SECTION_SIZE
-  view.setUint32(at, INTERFACE_DESCRIPTION, true)
-  view.setUint32(at + 4, INTERFACE_SIZE, true)
-  view.setUint16(at + 8, LINK_ETHERNET, true)
-  view.setUint32(at + 12, 0, true) // packets of any length; times are in µs unless options say otherwise
-  view.setUint32(at + 16, INTERFACE_SIZE, true)
-  return at + INTERFACE_SIZE
 }
 
 function writeFrame(

@@ -233,3 +233,21 @@ test('counter samples go to the sinks, and the ledger counts them', async () => 
   const { counters, exporters } = collector.report()
   assert.deepEqual([counters.counterSamples, exporters[0].counter_samples], [2, 2])
 })
+
+test('a socket that stays silent is asked once, however often others wake the collector', async () => {
+  let asked = 0
+  const { collector, sink, until } = await start({
+    async open(options) {
+      const receiver = await openNodeReceiver(options)
+      return { ...receiver, readable: () => { asked++; return receiver.readable() } }
+    },
+  })
+  for (let i = 0; i < 50; i++) {
+    collector.rotate()
+    await until(() => collector.report().spool.waiting === 0)
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.equal(asked, 1)
+  await collector.stop()
+  assert.equal(sink.segments.size, 0)
+})
