@@ -1,3 +1,4 @@
+import { rowsLost } from '../core/flow/loss.ts'
 import type { FlowReader } from '../core/flow/stream.ts'
 import { captureEncoder, collectorPort } from '../core/netflow/encode/capture.ts'
 import type { ExportOptions } from '../core/netflow/encode/export-streams.ts'
@@ -8,7 +9,7 @@ import type { TrafficOptions } from '../core/netflow/generate/options.ts'
 import { createOutputFile, type OutputFile } from '../core/output-file.ts'
 import { captureWriter, type CaptureFormat } from '../core/pcap/write.ts'
 import type { FlowFormat } from '../formats/format.ts'
-import { leftOut, type Exported, type ExportedFlows } from './export-report.ts'
+import type { Exported, ExportedFlows } from './export-report.ts'
 import type { Io } from './io.ts'
 
 /** Datagrams that are written at a time. */
@@ -42,7 +43,7 @@ export async function writeFlowCapture(
     }
     await file.write(encoder.finish())
     const loss = encoder.loss()
-    return { flows: flows - leftOut(loss), datagrams: encoder.datagrams, loss }
+    return { flows: flows - rowsLost(loss), datagrams: encoder.datagrams, loss }
   })
   done()
   await (isRefused(outcome) ? file.abort() : file.close())

@@ -1,4 +1,4 @@
-import { lossByField, type EncodeLoss } from '../core/netflow/encode/encoder.ts'
+import { lossByField, type Loss } from '../core/flow/loss.ts'
 import type { ExportOptions } from '../core/netflow/encode/export-streams.ts'
 
 /** What was exported. */
@@ -9,7 +9,7 @@ export interface Exported {
 
 /** What became of it, and what the version could not carry. */
 export interface ExportedFlows extends Exported {
-  readonly loss: EncodeLoss
+  readonly loss: Loss
 }
 
 /** `1,000 flows in 42 datagrams`. */
@@ -22,13 +22,8 @@ export function amount(count: number, thing: string): string {
   return `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : 's'}`
 }
 
-/** Flows that were left out whole. */
-export function leftOut({ rows: { ipv6, oversized, empty } }: EncodeLoss): number {
-  return ipv6 + oversized + empty
-}
-
 /** What `version` could not carry, a line for each thing; nothing where it could carry all. */
-export function lossText(loss: EncodeLoss, version: ExportOptions['version']): string | undefined {
+export function lossText(loss: Loss, version: ExportOptions['version']): string | undefined {
   const { ipv6, oversized, empty } = loss.rows
   const fields = lossByField(loss)
   const width = Math.max(0, ...fields.map(({ name }) => name.length))

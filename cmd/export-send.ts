@@ -4,12 +4,12 @@ import {
   cutter, pacer, processTimer, replayDatagrams, replayFlows, type FlowSink, type Pace,
 } from '../core/net/replay.ts'
 import type { UdpSender } from '../core/net/send.ts'
-import { newLoss } from '../core/netflow/encode/encoder.ts'
+import { newLoss, rowsLost } from '../core/flow/loss.ts'
 import { exportStreams, type EmitFrom, type ExportOptions } from '../core/netflow/encode/export-streams.ts'
 import { setSampling } from '../core/netflow/encode/reshape.ts'
 import { generateDatagrams } from '../core/netflow/generate/datagrams.ts'
 import type { TrafficOptions } from '../core/netflow/generate/options.ts'
-import { leftOut, type Exported, type ExportedFlows } from './export-report.ts'
+import { type Exported, type ExportedFlows } from './export-report.ts'
 import type { Io } from './io.ts'
 
 /** Datagrams sent before events get a turn. */
@@ -72,7 +72,7 @@ export async function sendFlows(
   done()
   const loss = newLoss()
   for (const { streams } of lanes) streams.addLoss(loss)
-  return { flows: flows - leftOut(loss), datagrams, loss }
+  return { flows: flows - rowsLost(loss), datagrams, loss }
 }
 
 /** Send generated traffic; each round is the same, as of exporters that were restarted. */

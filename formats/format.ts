@@ -1,6 +1,7 @@
 import type { Sort } from '../core/duck/read.ts'
 import type { Filter } from '../core/filter/filter.ts'
 import type { NameSet } from '../core/flow/labels.ts'
+import type { Loss } from '../core/flow/loss.ts'
 import type {
   Fault, FlowDecoder, FlowEncoder, FlowReader, FlowWriter, RowDecoder,
 } from '../core/flow/stream.ts'
@@ -19,8 +20,14 @@ export interface ReadRequest {
   /** The order wanted, and how many of the first flows; only for what `FlowFormat.open` opens. */
   readonly sort?: Sort
   readonly limit?: number
+  /** What columns or keys of the input are called: their name to the field's. */
+  readonly map?: ReadonlyMap<string, string>
+  /** Names of the columns of VPC flow logs that come without a header. */
+  readonly vpcFormat?: readonly string[]
   /** Told of each thing that could not be read. */
   onFault(fault: Fault): void
+  /** Where a reader enters what it read and a batch has no place for. */
+  readonly loss?: Loss
 }
 
 /** What a reader of sFlow's counter samples is asked for. */
@@ -46,6 +53,10 @@ export interface WriteRequest {
   readonly utc?: boolean
   /** IPv6 addresses in full where the format would shorten them. */
   readonly ipv6Full?: boolean
+  /** What fields are called in this output: the field's name to theirs. */
+  readonly map?: ReadonlyMap<string, string>
+  /** `none`, `lzo`, `lz4`, `zstd:9`: how formats that can compress do it; each has its own default. */
+  readonly compression?: string
   /** Neither header nor summary around the lines of a text format. */
   readonly quiet?: boolean
 }

@@ -1,5 +1,6 @@
 import { BATCH_SIZE, FlowBatch } from './batch.ts'
 import { FlowkitError, type ErrorCode } from './errors.ts'
+import type { Loss } from './loss.ts'
 
 /** A stream of batches. The reader owns the batch and reuses it: rows are valid until its next step. */
 export type FlowReader = AsyncIterable<FlowBatch>
@@ -12,6 +13,8 @@ export interface FlowWriter {
   close(): Promise<void>
   /** Give up, leaving nothing half-written behind. */
   abort(): Promise<void>
+  /** What the format had no place for so far; absent: it has one for everything. */
+  loss?(): Loss
 }
 
 /** Something in the input that could not be read, and was stepped over. */
@@ -47,6 +50,8 @@ export interface FlowEncoder {
   encode(batch: FlowBatch): Uint8Array
   /** What ends the output. */
   finish?(): Uint8Array
+  /** As `FlowWriter.loss`. */
+  loss?(): Loss
 }
 
 /** Drive a decoder of flows over chunks of any size. */

@@ -1,6 +1,6 @@
 import type { FlowEncoder } from '../../flow/stream.ts'
 import { captureWriter, type CaptureFormat, type Source } from '../../pcap/write.ts'
-import { newLoss, type EncodeLoss } from './encoder.ts'
+import { newLoss, type Loss } from '../../flow/loss.ts'
 import { exportStreams, type EmitFrom, type ExportOptions } from './export-streams.ts'
 
 /** Makes a capture of the datagrams that flows are exported in. */
@@ -9,7 +9,7 @@ export interface CaptureEncoder extends FlowEncoder {
   /** Datagrams so far. */
   readonly datagrams: number
   /** What the version could not carry so far. */
-  loss(): EncodeLoss
+  loss(): Loss
 }
 
 /** A datagram that waits for those of other exporters, to be put in order. */

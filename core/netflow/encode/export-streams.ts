@@ -2,10 +2,11 @@ import { FlowBatch } from '../../flow/batch.ts'
 import { ID } from '../../flow/fields.ts'
 import type { Source } from '../../pcap/write.ts'
 import { copyBytes, exportMicros } from '../message.ts'
+import { addLoss, newLoss, type Loss } from '../../flow/loss.ts'
 import { sflowEncoder } from '../sflow/encode.ts'
 import { fillTimes } from './clock.ts'
 import { datagramEncoder, type ExportVersion } from './encode.ts'
-import { newLoss, type DatagramEncoder, type Emit, type EncodeLoss } from './encoder.ts'
+import type { DatagramEncoder, Emit } from './encoder.ts'
 import { dropField } from './reshape.ts'
 import type { SetEncoderOptions } from './sets.ts'
 
@@ -42,7 +43,7 @@ export interface ExportStreams {
   /** Exporters and engines so far. */
   readonly count: number
   /** Add what the version could not carry so far to `sum`. @returns it */
-  addLoss(sum: EncodeLoss): EncodeLoss
+  addLoss(sum: Loss): Loss
 }
 
 interface Stream {
@@ -202,15 +203,4 @@ function exportTime(message: Uint8Array): number | undefined {
     case 10: return view.getUint32(4) * 1e6
     default: return exportMicros(view.getUint32(8), view.getUint32(12))
   }
-}
-
-function addLoss(sum: EncodeLoss, { rows, leftOut, narrowed, elements }: EncodeLoss): void {
-  sum.rows.ipv6 += rows.ipv6
-  sum.rows.oversized += rows.oversized
-  sum.rows.empty += rows.empty
-  for (let id = 0; id < leftOut.length; id++) {
-    sum.leftOut[id] += leftOut[id]
-    sum.narrowed[id] += narrowed[id]
-  }
-  for (const [name, count] of elements) sum.elements.set(name, (sum.elements.get(name) ?? 0) + count)
 }

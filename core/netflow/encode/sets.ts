@@ -2,7 +2,8 @@ import type { FlowBatch } from '../../flow/batch.ts'
 import { FIELD_COUNT, FIELDS, ID } from '../../flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6 } from '../../flow/names.ts'
 import type { TimeDigits } from '../../flow/shape.ts'
-import { newLoss, type DatagramEncoder, type Emit, type EncoderOptions } from './encoder.ts'
+import { loseElement, newLoss } from '../../flow/loss.ts'
+import type { DatagramEncoder, Emit, EncoderOptions } from './encoder.ts'
 import { exportClocks, type ExportClock } from './clock.ts'
 import type { SetVersion } from './layout.ts'
 import { basicLists, listForms, markLists } from './out-lists.ts'
@@ -185,7 +186,7 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
       if (template.rows === 0) continue
       for (const id of template.lost) loss.leftOut[id] += template.rows
       for (const name of template.lostElements) {
-        loss.elements.set(name, (loss.elements.get(name) ?? 0) + template.rows)
+        loseElement(loss, name, template.rows)
       }
       template.rows = 0
     }

@@ -3,9 +3,8 @@ import type { FlowBatch } from '../../flow/batch.ts'
 import { elementName } from '../../flow/elements.ts'
 import { ID } from '../../flow/fields.ts'
 import type { Shape } from '../../flow/shape.ts'
-import {
-  lostFields, newLoss, type DatagramEncoder, type EncodeLoss, type Emit, type EncoderOptions,
-} from '../encode/encoder.ts'
+import { loseElement, newLoss, type Loss } from '../../flow/loss.ts'
+import { lostFields, type DatagramEncoder, type Emit, type EncoderOptions } from '../encode/encoder.ts'
 import { exportClocks } from '../encode/clock.ts'
 import { EXTENDED_FIELDS } from './extended.ts'
 import { IP_FIELDS } from './frame.ts'
@@ -139,13 +138,13 @@ const CARRIED: readonly ReadonlySet<number>[] = Object.values(TOLD_BY).map((way)
 ]))
 
 function countLost(
-  loss: EncodeLoss, { fields, extras }: Shape, carried: ReadonlySet<number>, rows: number,
+  loss: Loss, { fields, extras }: Shape, carried: ReadonlySet<number>, rows: number,
 ): void {
   if (rows === 0) return
   for (const id of lostFields(fields, carried)) loss.leftOut[id] += rows
   for (const { pen, id } of extras) {
     const name = elementName(pen, id)
-    loss.elements.set(name, (loss.elements.get(name) ?? 0) + rows)
+    loseElement(loss, name, rows)
   }
 }
 

@@ -2,7 +2,7 @@ import type { AddressColumn } from '../../flow/address.ts'
 import type { FlowBatch } from '../../flow/batch.ts'
 import { ID } from '../../flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6, FLOW_TYPE } from '../../flow/names.ts'
-import type { EncodeLoss } from '../encode/encoder.ts'
+import type { Loss } from '../../flow/loss.ts'
 import {
   INTERFACE_FORMAT, INTERNAL_INTERFACE, reasonOfStatus, STATUS_FOR_US, statusOfDiscard,
 } from './discard.ts'
@@ -50,13 +50,13 @@ export class SampleWriter {
   readonly out: XdrWriter = new XdrWriter(BUFFER_SIZE)
   /** Sources that rows have made. */
   made = 0
-  private readonly loss: EncodeLoss
+  private readonly loss: Loss
   private readonly extended: ExtendedRecords
   private sourceType = 0
   private sourceIndex = 0
 
   /** @param room bytes that a sample may take */
-  constructor(room: number, loss: EncodeLoss) {
+  constructor(room: number, loss: Loss) {
     this.loss = loss
     const listSize = Math.min(MOST_LIST, Math.floor((room - WITHOUT_LISTS) / 2))
     this.extended = { out: this.out, narrowed: loss.narrowed, listSize }

@@ -4,7 +4,7 @@ import { formatIpv4, formatIpv6 } from '../../../../core/flow/address.ts'
 import type { FlowBatch } from '../../../../core/flow/batch.ts'
 import { ID } from '../../../../core/flow/fields.ts'
 import { SAMPLING_SOURCE } from '../../../../core/flow/names.ts'
-import { lossByField, newLoss } from '../../../../core/netflow/encode/encoder.ts'
+import { lossByField, newLoss } from '../../../../core/flow/loss.ts'
 import { captureEncoder, collectorPort } from '../../../../core/netflow/encode/capture.ts'
 import {
   DEFAULT_EXPORT, exportStreams, type EmitFrom, type ExportOptions,

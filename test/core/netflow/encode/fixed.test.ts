@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lossByField } from '../../../../core/netflow/encode/encoder.ts'
+import { lossByField } from '../../../../core/flow/loss.ts'
 import { fixedEncoder } from '../../../../core/netflow/encode/fixed.ts'
 import { batchOf, encodeAll, everything, decodeAll } from './rows.ts'
 import { EXPORTED, hex, micros, RECEIVED, type Row } from '../messages.ts'

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { lossByField } from '../../../../core/netflow/encode/encoder.ts'
+import { lossByField } from '../../../../core/flow/loss.ts'
 import { setEncoder, type SetEncoderOptions } from '../../../../core/netflow/encode/sets.ts'
 import { basicList, LIST_MESSAGES, subTemplateList } from '../list-messages.ts'
 import { collector, ipfix, join, set, template, u16, u8, v9, variable } from '../messages.ts'

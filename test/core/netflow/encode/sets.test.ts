@@ -4,7 +4,7 @@ import { elementName } from '../../../../core/flow/elements.ts'
 import { SAMPLING_SOURCE } from '../../../../core/flow/names.ts'
 import type { TimeDigits } from '../../../../core/flow/shape.ts'
 import { setEncoder, type SetEncoderOptions } from '../../../../core/netflow/encode/sets.ts'
-import { lossByField } from '../../../../core/netflow/encode/encoder.ts'
+import { lossByField } from '../../../../core/flow/loss.ts'
 import { batchOf, decodeAll, encodeAll, everything } from './rows.ts'
 import {
   EXPORTED, ip4, ip6, ipfix, join, micros, pick, set, template, u16, u32, u64, u8, variable, type Row,
@@ -167,7 +167,7 @@ test('a record larger than a message is lost and counted, as is one with nothing
     { fields: { proto: 6 }, extras: [big] }, { fields: { tag: 5 } },
   ))
   assert.deepEqual(decodeAll(made).map((row) => row['user_name']), ['x'.repeat(107)])
-  assert.deepEqual(encoder.loss.rows, { ipv6: 0, oversized: 2, empty: 1 })
+  assert.deepEqual(encoder.loss.rows, { ipv6: 0, oversized: 2, empty: 1, unknown: 0 })
 })
 
 test("an EtherType that the addresses do not tell is in the record, the others' is not", () => {

@@ -6,7 +6,7 @@ import {
 import { FlowBatch } from '../../../../core/flow/batch.ts'
 import { FIELDS, findField } from '../../../../core/flow/fields.ts'
 import { makeShape } from '../../../../core/flow/shape.ts'
-import { lossByField } from '../../../../core/netflow/encode/encoder.ts'
+import { lossByField } from '../../../../core/flow/loss.ts'
 import { sflowEncoder, type SflowEncoderOptions } from '../../../../core/netflow/sflow/encode.ts'
 import { ethernet, ipv4, ipv6, tcp, udp } from '../../pcap/frames.ts'
 import { hex, ip4, ip6, join, RECEIVED, u32, type Row } from '../messages.ts'

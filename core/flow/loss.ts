@@ -1,0 +1,66 @@
+import { FIELD_COUNT, FIELDS } from './fields.ts'
+
+/**
+ * What was lost between two formats: by a reader, what a batch has no place for; by a writer, what its format
+ * has none for.
+ */
+export interface Loss {
+  /** Records left out whole, by why. */
+  readonly rows: Record<LossReason, number>
+  /** By field id, rows that had the field and whose records do not. */
+  readonly leftOut: Float64Array
+  /** By field id, values cut to the width or unit of their field. */
+  readonly narrowed: Float64Array
+  /** By name, rows that had an element without a field and whose records do not. */
+  readonly elements: Map<string, number>
+}
+
+/**
+ * Why a record was left out whole: the format has no IPv6, no record of that size, no place for anything the
+ * flow has; or the record is of a kind that is no flow.
+ */
+export type LossReason = 'ipv6' | 'oversized' | 'empty' | 'unknown'
+
+/** Nothing lost yet. */
+export function newLoss(): Loss {
+  return {
+    rows: { ipv6: 0, oversized: 0, empty: 0, unknown: 0 },
+    leftOut: new Float64Array(FIELD_COUNT),
+    narrowed: new Float64Array(FIELD_COUNT),
+    elements: new Map(),
+  }
+}
+
+/** Enter that `rows` rows lost the element or other thing called `name`. */
+export function loseElement({ elements }: Loss, name: string, rows: number): void {
+  elements.set(name, (elements.get(name) ?? 0) + rows)
+}
+
+/** Add `other` to `sum`. */
+export function addLoss(sum: Loss, { rows, leftOut, narrowed, elements }: Loss): void {
+  for (const reason of Object.keys(rows) as LossReason[]) sum.rows[reason] += rows[reason]
+  for (let id = 0; id < leftOut.length; id++) {
+    sum.leftOut[id] += leftOut[id]
+    sum.narrowed[id] += narrowed[id]
+  }
+  for (const [name, count] of elements) loseElement(sum, name, count)
+}
+
+/** What a field lost: rows without it, values cut. */
+export interface FieldLoss {
+  readonly name: string
+  readonly leftOut: number
+  readonly narrowed: number
+}
+
+/** The fields that lost something, in the order of the table, then the elements without a field. */
+export function lossByField({ leftOut, narrowed, elements }: Loss): FieldLoss[] {
+  const fields = FIELDS.filter(({ id }) => leftOut[id] > 0 || narrowed[id] > 0)
+    .map(({ id, name }) => ({ name, leftOut: leftOut[id], narrowed: narrowed[id] }))
+  return [...fields, ...Array.from(elements, ([name, rows]) => ({ name, leftOut: rows, narrowed: 0 }))]
+}
+
+/** How many records were left out whole. */
+export function rowsLost({ rows }: Loss): number {
+  return Object.values(rows).reduce((sum, count) => sum + count, 0)
+}
