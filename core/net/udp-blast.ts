@@ -1,8 +1,8 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import { loadLibc, type Libc } from './ffi.ts'
 import {
-  EAGAIN, ECONNREFUSED, EINTR, ENOBUFS, MMSGHDR_SIZE, MSG_DONTWAIT, POLLOUT, SO_SNDBUF, SO_SNDBUFFORCE,
-  bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize, systemError,
+  EAGAIN, ECONNREFUSED, EINTR, ENOBUFS, MSG_DONTWAIT, POLLOUT, SOL_UDP, SO_SNDBUF, SO_SNDBUFFORCE, UDP_SEGMENT,
+  bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize, setOption, systemError,
 } from './udp-socket.ts'
 import { newSendVector, setDatagram, type SendVector } from './send-vector.ts'
 import { formatEndpoint, type Endpoint } from './endpoint.ts'
@@ -13,6 +13,8 @@ export interface UdpBlastOptions extends Endpoint {
   readonly source?: string
   /** Bytes that the kernel is asked to keep for the socket; its default unless told. */
   readonly sendBuffer?: number
+  /** Hand runs of datagrams to the kernel as one, which it cuts itself; all must be of one size then. */
+  readonly inRuns?: boolean
   /** The datagrams; their bytes may be changed between two calls of `send`. */
   readonly bytes: Uint8Array
   /** Where each begins in `bytes`, in order, and where the last ends: one more than there are datagrams. */
@@ -51,23 +53,26 @@ export interface UdpBlaster {
 }
 
 const MAX_VECTOR = 1024 // UIO_MAXIOV: sendmmsg(2) takes no more at once
+const MAX_RUN = 64 // UDP_MAX_SEGMENTS of kernels before 6.9: datagrams that the kernel cuts from one message
+const MAX_MESSAGE = 65_507 // bytes: payload of the longest packet of IPv4
 
 /**
- * Open a socket that sends by sendmmsg(2), for benches and tests: a call sends up to 1024 datagrams, without
- * any work for each.
+ * Open a socket that sends by sendmmsg(2), for benches and tests: a call sends up to 1024 datagrams, or runs
+ * of them.
  *
  * @throws FlowkitError ERR_UNSUPPORTED where this cannot be done; ERR_OPTION for what is no address;
  *   RangeError for offsets that do not fit; the system error when the socket cannot be opened there
  */
 export async function openUdpBlaster(options: UdpBlastOptions): Promise<UdpBlaster> {
   const libc = await loadLibc()
-  const { address, port, source, sendBuffer, bytes, offsets } = options
-  const prepared = prepare(libc, bytes, offsets)
+  const { address, port, source, sendBuffer, inRuns = false } = options
+  const prepared = prepare(libc, options)
   const target = encodeAddress(libc, { address, port })
   const fd = createSocket(libc, target.family)
   try {
     if (sendBuffer !== undefined) setBufferSize(libc, fd, SO_SNDBUFFORCE, SO_SNDBUF, sendBuffer)
     if (source !== undefined) bindSocket(libc, fd, { address: source, port: 0 })
+    if (inRuns) setOption(libc, fd, SOL_UDP, UDP_SEGMENT, prepared.size)
     if (libc.connect(fd, target.bytes, target.length) < 0) {
       throw systemError(libc, 'connect', formatEndpoint(options))
     }
@@ -78,22 +83,41 @@ export async function openUdpBlaster(options: UdpBlastOptions): Promise<UdpBlast
   }
 }
 
-/** What is sent, and what that points to. */
+/** What is sent, and the messages that it is sent in. */
 interface Prepared {
-  readonly vector: SendVector
   readonly bytes: Uint8Array
+  readonly offsets: Uint32Array
+  /** The address of `bytes`. */
+  readonly base: number
+  /** How many datagrams a message holds, and where they are cut, if there are several. */
+  readonly run: number
+  readonly size: number
+  readonly vector: SendVector
 }
 
-function prepare(libc: Libc, bytes: Uint8Array, offsets: Uint32Array): Prepared {
+function prepare(libc: Libc, { bytes, offsets, inRuns = false }: UdpBlastOptions): Prepared {
   const count = offsets.length - 1
   if (count < 0 || offsets.some((end, i) => end > bytes.length || end < offsets[Math.max(i - 1, 0)])) {
     throw new RangeError(`Cannot prepare datagrams: expected offsets that rise up to ${bytes.length} at most`)
   }
+  const size = offsets[1] - offsets[0]
+  if (inRuns && (!(size > 0) || offsets.some((end, i) => i > 0 && end - offsets[i - 1] !== size))) {
+    throw new RangeError('Cannot send datagrams in runs: expected all of one size')
+  }
   markAsUntransferable(bytes.buffer)
-  const vector = newSendVector(libc, count)
+  const run = inRuns ? Math.max(1, Math.min(MAX_RUN, Math.floor(MAX_MESSAGE / size))) : 1
   const base = libc.addressOf(bytes.buffer) + bytes.byteOffset
-  for (let i = 0; i < count; i++) setDatagram(vector, i, base + offsets[i], offsets[i + 1] - offsets[i])
-  return { vector, bytes }
+  return { bytes, offsets, base, run, size, vector: newSendVector(libc, MAX_VECTOR) }
+}
+
+/** Let the vector's messages be the datagrams from one up to, but without, another. @returns how many */
+function setMessages({ vector, offsets, base, run }: Prepared, from: number, to: number): number {
+  let messages = 0
+  for (let at = from; at < to && messages < MAX_VECTOR; at += run) {
+    const start = offsets[at]
+    setDatagram(vector, messages++, base + start, offsets[Math.min(at + run, to)] - start)
+  }
+  return messages
 }
 
 function blasterOf(libc: Libc, socket: number, endpoint: Endpoint, prepared: Prepared): UdpBlaster {
@@ -105,16 +129,17 @@ function blasterOf(libc: Libc, socket: number, endpoint: Endpoint, prepared: Pre
     counts,
     send(from, to) {
       if (fd < 0) throw new TypeError('Cannot send: the socket is closed')
-      const { vector } = prepared // looked up here, so that the bytes live on
-      if (!(from >= 0 && from <= to && to <= vector.count)) {
-        throw new RangeError(`Cannot send datagrams ${from} to ${to}: there are ${vector.count}`)
+      const { vector, offsets, run } = prepared // looked up here, so that the bytes live on
+      if (!(from >= 0 && from <= to && to < offsets.length)) {
+        throw new RangeError(`Cannot send datagrams ${from} to ${to}: there are ${offsets.length - 1}`)
       }
-      const wanted = Math.min(to - from, MAX_VECTOR)
+      const wanted = setMessages(prepared, from, to)
       counts.calls++
-      const sent = libc.sendmmsg(fd, vector.address + from * MMSGHDR_SIZE, wanted, MSG_DONTWAIT)
-      if (sent >= 0) {
+      const taken = libc.sendmmsg(fd, vector.address, wanted, MSG_DONTWAIT)
+      if (taken >= 0) {
+        const sent = Math.min(taken * run, to - from)
         counts.sent += sent
-        if (sent < wanted) counts.partial++
+        if (taken < wanted) counts.partial++
         return sent
       }
       const errno = libc.errno()

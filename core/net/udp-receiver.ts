@@ -3,9 +3,9 @@ import type { AddressColumn } from '../flow/address.ts'
 import { loadLibc, type FdWatch, type Libc } from './ffi.ts'
 import {
   AF_INET, AF_INET6, EAGAIN, EINTR, IOVEC_SIZE, MMSGHDR_SIZE, MSG_DONTWAIT, MSG_TRUNC, POLLIN, SO_MEMINFO,
-  SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEPORT, SO_TIMESTAMPNS, SOCKADDR_SIZE, SOL_SOCKET, bindSocket,
-  bufferSize, createSocket, encodeAddress, joinGroup, localEndpoint, pollDescriptors, setBufferSize,
-  setOption, systemError, type MulticastGroup,
+  SO_RCVBUF, SO_RCVBUFFORCE, SO_REUSEPORT, SO_TIMESTAMPNS, SOCKADDR_SIZE, SOL_SOCKET, SOL_UDP, UDP_GRO,
+  bindSocket, bufferSize, createSocket, encodeAddress, joinGroup, localEndpoint, pollDescriptors,
+  setBufferSize, setOption, systemError, type MulticastGroup,
 } from './udp-socket.ts'
 import type { Endpoint } from './endpoint.ts'
 
@@ -71,13 +71,19 @@ export interface UdpReceiver {
    * @returns whether it is still open
    */
   readable(): Promise<boolean>
-  /** Datagrams for this socket that the kernel has dropped so far, most of them since its buffer was full. */
+  /**
+   * What the kernel has dropped for this socket so far, most of it since its buffer was full: datagrams, or
+   * runs of them that would have come as one.
+   */
   dropped(): number
   /** Every thread that opens a socket closes it, also when it is about to be terminated. */
   close(): void
 }
 
-const CONTROL_SIZE = 32 // CMSG_SPACE(sizeof(struct timespec)): the one control message that is asked for
+/** Messages that are taken in one call: datagrams, or runs of them that the kernel has put together. */
+const MAX_MESSAGES = 64
+const CONTROL_SIZE = 56 // CMSG_SPACE(sizeof(struct timespec)) + CMSG_SPACE(sizeof(int)): what is asked for
+const CONTROL_HEADER = 16 // sizeof(struct cmsghdr)
 const NAME_SIZE = 32 // SOCKADDR_SIZE, aligned
 const LONGEST = 65_536 // bytes, more than a UDP datagram can have without jumbograms
 const LINE = 64 // bytes of a cache line
@@ -117,7 +123,8 @@ export async function adoptUdpReceiver(fd: number, sizes: BatchSizes = {}): Prom
 
 /**
  * A function that blocks the thread until one of the receivers has datagrams, for `timeout` ms at most, and
- * says whether one has; for a thread with several of them.
+ * says whether one has; for a thread with several of them, none of which has filled its last batch: it may
+ * have more that was taken already.
  *
  * @throws FlowkitError ERR_UNSUPPORTED as openUdpReceiver does
  */
@@ -164,6 +171,8 @@ function receiveFrom(libc: Libc, fd: number, { batch = 256, slot = LONGEST }: Ba
     const endpoint = localEndpoint(libc, fd)
     const family = endpoint.address.includes(':') ? AF_INET6 : AF_INET
     const granted = bufferSize(libc, fd, SO_RCVBUF)
+    // datagrams of one size and source come as one message, if there is room for it: at a fifth of the cost
+    libc.setsockopt(fd, SOL_UDP, UDP_GRO, Int32Array.of(slot < LONGEST ? 0 : 1), 4)
     return receiverOf(libc, fd, allocate(libc, batch, slot, family), endpoint, granted)
   } catch (error) {
     libc.close(fd)
@@ -171,10 +180,13 @@ function receiveFrom(libc: Libc, fd: number, { batch = 256, slot = LONGEST }: Ba
   }
 }
 
-/** A batch, and the structures by which the kernel finds it; apart, since addresses are in them. */
+/** A batch, and the messages that it comes from; apart, since addresses are in these. */
 interface Memory {
   readonly batch: DatagramBatch
   readonly rows: number
+  readonly messages: number
+  /** Bytes from one message's slot to the next. */
+  readonly stride: number
   /** struct mmsghdr, then what they point to: struct iovec, names, control messages. */
   readonly words: Uint32Array
   readonly v6Words: Uint32Array // of the batch's sources
@@ -184,37 +196,36 @@ interface Memory {
 }
 
 function allocate(libc: Libc, rows: number, slot: number, family: number): Memory {
-  // rows begin on different cache lines of their pages: on the same ones, they would push each other out
+  const messages = Math.min(rows, MAX_MESSAGES)
+  // slots begin on different cache lines of their pages: on the same ones, they would push each other out
   const stride = Math.ceil(slot / LINE) * LINE + LINE
-  const data = new ArrayBuffer(rows * stride)
+  const data = new ArrayBuffer(messages * stride)
   markAsUntransferable(data)
-  const iovecsAt = rows * MMSGHDR_SIZE
-  const namesAt = iovecsAt + rows * IOVEC_SIZE
-  const controlsAt = namesAt + rows * NAME_SIZE
-  const structures = new ArrayBuffer(controlsAt + rows * CONTROL_SIZE)
+  const iovecsAt = messages * MMSGHDR_SIZE
+  const namesAt = iovecsAt + messages * IOVEC_SIZE
+  const controlsAt = namesAt + messages * NAME_SIZE
+  const structures = new ArrayBuffer(controlsAt + messages * CONTROL_SIZE)
   const dataAddress = libc.addressOf(data)
   const headers = libc.addressOf(structures)
   const view = new DataView(structures)
   function setLong(at: number, value: number): void {
     view.setBigUint64(at, BigInt(value), true)
   }
-  const start = new Uint32Array(rows)
-  for (let row = 0; row < rows; row++) {
-    const header = row * MMSGHDR_SIZE
-    const iovec = iovecsAt + row * IOVEC_SIZE
-    start[row] = row * stride
-    setLong(header, headers + namesAt + row * NAME_SIZE)
+  for (let message = 0; message < messages; message++) {
+    const header = message * MMSGHDR_SIZE
+    const iovec = iovecsAt + message * IOVEC_SIZE
+    setLong(header, headers + namesAt + message * NAME_SIZE)
     setLong(header + 8, SOCKADDR_SIZE)
     setLong(header + 16, headers + iovec)
     setLong(header + 24, 1)
-    setLong(header + 32, headers + controlsAt + row * CONTROL_SIZE)
+    setLong(header + 32, headers + controlsAt + message * CONTROL_SIZE)
     setLong(header + 40, CONTROL_SIZE)
-    setLong(iovec, dataAddress + start[row])
+    setLong(iovec, dataAddress + message * stride)
     setLong(iovec + 8, slot)
   }
   const batch: DatagramBatch = {
     bytes: new Uint8Array(data),
-    start,
+    start: new Uint32Array(rows),
     end: new Uint32Array(rows),
     source: {
       family: new Uint8Array(rows),
@@ -225,9 +236,10 @@ function allocate(libc: Libc, rows: number, slot: number, family: number): Memor
     received: new Float64Array(rows),
     truncated: new Uint8Array(rows),
   }
-  const words = new Uint32Array(structures)
-  const v6Words = new Uint32Array(batch.source.v6.buffer)
-  return { batch, rows, words, v6Words, headers, namesAt: namesAt / 4, controlsAt: controlsAt / 4 }
+  return {
+    batch, rows, messages, stride, headers, words: new Uint32Array(structures),
+    v6Words: new Uint32Array(batch.source.v6.buffer), namesAt: namesAt / 4, controlsAt: controlsAt / 4,
+  }
 }
 
 /** sk_drops, which SO_RXQ_OVFL tells too, but only with the next datagram that is not dropped. */
@@ -242,11 +254,11 @@ function readDrops(libc: Libc, fd: number, info: Uint32Array): number {
 function receiverOf(
   libc: Libc, socket: number, memory: Memory, endpoint: Endpoint, receiveBuffer: number,
 ): UdpReceiver {
-  const { batch, rows, words, headers } = memory
+  const { batch, messages, words, headers } = memory
+  const place: Place = { used: 0, message: 0, at: 0 }
   const descriptor = Int32Array.of(socket, POLLIN)
   const info = new Uint32Array(9) // SK_MEMINFO_VARS
   let fd = socket
-  let used = 0 // rows whose structures the kernel has written to
   let dropped = 0
   let lastDrops = 0
   let watch: FdWatch | undefined
@@ -254,17 +266,18 @@ function receiverOf(
   let waiting: PromiseWithResolvers<boolean> | undefined
 
   function take(): number {
-    for (let row = 0, header = 0; row < used; row++, header += MMSGHDR_SIZE / 4) {
+    if (place.message === place.used) place.used = receiveMessages()
+    return readRows(memory, place)
+  }
+
+  function receiveMessages(): number {
+    for (let header = 0; place.message > 0; place.message--, header += MMSGHDR_SIZE / 4) {
       words[header + 2] = SOCKADDR_SIZE
       words[header + 10] = CONTROL_SIZE
     }
-    used = 0
-    const count = libc.recvmmsg(fd, headers, rows, MSG_DONTWAIT, 0)
-    if (count >= 0) {
-      used = count
-      readRows(memory, count)
-      return count
-    }
+    place.used = 0
+    const count = libc.recvmmsg(fd, headers, messages, MSG_DONTWAIT, 0)
+    if (count >= 0) return count
     const errno = libc.errno()
     if (errno === EAGAIN || errno === EINTR) return 0
     throw systemError(libc, 'recvmmsg', '')
@@ -298,7 +311,7 @@ function receiverOf(
       return count === 0 && timeout > 0 && pollDescriptors(libc, descriptor, timeout) ? take() : count
     },
     readable() {
-      if (fd < 0) return Promise.resolve(false)
+      if (fd < 0 || place.message < place.used) return Promise.resolve(fd >= 0)
       if (watch === undefined) watch = libc.watch(fd, onReady)
       else if (!watching) watch.start()
       watching = true
@@ -317,34 +330,79 @@ function receiverOf(
   }
 }
 
-/** Turn what the kernel has written for the first `count` rows into columns. */
-function readRows({ batch, words, v6Words, namesAt, controlsAt }: Memory, count: number): void {
-  const { start, end, source, sourcePort, received, truncated } = batch
-  const { family, v4 } = source
-  for (let row = 0, header = 0; row < count; row++, header += MMSGHDR_SIZE / 4) {
-    end[row] = start[row] + words[header + 14]
-    truncated[row] = words[header + 12] & MSG_TRUNC && 1
-    const control = controlsAt + row * (CONTROL_SIZE / 4)
-    const seconds = words[control + 4] + words[control + 5] * 2 ** 32
-    received[row] = seconds * 1e6 + Math.floor(words[control + 6] / 1e3)
-    const name = namesAt + row * (NAME_SIZE / 4)
-    const familyAndPort = words[name]
-    sourcePort[row] = swap(familyAndPort) // of which the lower half stays
-    if ((familyAndPort & 0xffff) === AF_INET) {
-      family[row] = 4
-      v4[row] = swap(words[name + 1])
-    } else if (words[name + 2] === 0 && words[name + 3] === 0 && words[name + 4] === 0xffff0000) {
-      family[row] = 4 // ::ffff:0:0/96, as a socket of IPv6 sees IPv4
-      v4[row] = swap(words[name + 5])
-    } else {
-      family[row] = 6
-      v4[row] = 0
-      const at = row * 4
-      v6Words[at] = words[name + 2]
-      v6Words[at + 1] = words[name + 3]
-      v6Words[at + 2] = words[name + 4]
-      v6Words[at + 3] = words[name + 5]
+/** How far the messages of a call have become rows. */
+interface Place {
+  /** Messages there are. */
+  used: number
+  /** The next of them, and where in it the next row begins. */
+  message: number
+  at: number
+}
+
+/** Turn what the kernel has written into rows, as many as there is room for. @returns how many */
+function readRows(memory: Memory, place: Place): number {
+  const { batch: { start, end, truncated }, rows, stride, words } = memory
+  let row = 0
+  while (place.message < place.used && row < rows) {
+    const { message, at } = place
+    const header = message * (MMSGHDR_SIZE / 4)
+    const length = words[header + 14]
+    const control = memory.controlsAt + message * (CONTROL_SIZE / 4)
+    const size = readControl(memory, control, words[header + 10], row) || length
+    const first = row
+    const slot = message * stride
+    let next = at
+    do {
+      start[row] = slot + next
+      next = Math.min(next + size, length)
+      end[row] = slot + next
+      truncated[row++] = 0
+    } while (next < length && row < rows)
+    readSource(memory, memory.namesAt + message * (NAME_SIZE / 4), first, row)
+    if (next < length) place.at = next
+    else {
+      if (words[header + 12] & MSG_TRUNC) truncated[row - 1] = 1
+      place.message++
+      place.at = 0
     }
+  }
+  return row
+}
+
+/** Let `received[row]` be when a message came. @returns how long its datagrams are, 0 if it is only one */
+function readControl({ words, batch }: Memory, control: number, length: number, row: number): number {
+  let size = 0
+  const controlEnd = control + length / 4
+  for (let at = control; at + CONTROL_HEADER / 4 < controlEnd;) {
+    const level = words[at + 2]
+    const type = words[at + 3]
+    const data = at + CONTROL_HEADER / 4
+    if (level === SOL_SOCKET && type === SO_TIMESTAMPNS) {
+      const seconds = words[data] + words[data + 1] * 2 ** 32
+      batch.received[row] = seconds * 1e6 + Math.floor(words[data + 2] / 1e3)
+    } else if (level === SOL_UDP && type === UDP_GRO) size = words[data]
+    at += Math.max(CONTROL_HEADER, words[at] + 7 & ~7) / 4
+  }
+  return size
+}
+
+/** Let the rows from `row` on have the source at `name`, and the time of the first of them. */
+function readSource({ words, v6Words, batch }: Memory, name: number, row: number, rowsEnd: number): void {
+  const { source: { family, v4 }, sourcePort, received } = batch
+  const port = swap(words[name]) // of which the lower half stays
+  let version = 4
+  let address = 0
+  if ((words[name] & 0xffff) === AF_INET) address = swap(words[name + 1])
+  else if (words[name + 2] === 0 && words[name + 3] === 0 && words[name + 4] === 0xffff0000) {
+    address = swap(words[name + 5]) // ::ffff:0:0/96, as a socket of IPv6 sees IPv4
+  } else version = 6
+  const time = received[row]
+  for (; row < rowsEnd; row++) {
+    family[row] = version
+    v4[row] = address
+    sourcePort[row] = port
+    received[row] = time
+    if (version === 6) for (let i = 0; i < 4; i++) v6Words[row * 4 + i] = words[name + 2 + i]
   }
 }
 

@@ -11,6 +11,7 @@
  * - struct cmsghdr, 16 (bits/socket.h): size_t cmsg_len 0, int cmsg_level 8, int cmsg_type 12; then the data,
  *   padded to a multiple of 8
  * - struct timespec, 16 (bits/types/struct_timespec.h): time_t tv_sec 0, long tv_nsec 8
+ * - what UDP_GRO tells, 4: int, bytes of each datagram but the last
  * - struct pollfd, 8 (sys/poll.h): int fd 0, short events 4, short revents 6
  * - struct sockaddr_in, 16 (netinet/in.h, linux/in.h): u16 sin_family 0; in network order sin_port 2 and
  *   sin_addr 4
@@ -60,6 +61,11 @@ export const SO_SNDBUFFORCE = 32
 export const SO_RCVBUFFORCE = 33
 export const SO_TIMESTAMPNS = 35
 export const SO_MEMINFO = 55
+
+/** Options of UDP: linux/udp.h. */
+export const SOL_UDP = 17
+export const UDP_SEGMENT = 103
+export const UDP_GRO = 104
 
 const SOCK_DGRAM = 2 // bits/socket_type.h, as are the next two
 const SOCK_NONBLOCK = 0o4000
