@@ -1,6 +1,7 @@
 import type { Datagram } from '../netflow/message.ts'
 import { MAX_BLOCK, putDatagram } from './datagram-block.ts'
 import type { CollectorCounters } from './report.ts'
+import { PAGE } from './segment-file.ts'
 import type { Spool } from './spool.ts'
 
 /** Memory that blocks lie in. */
@@ -40,8 +41,8 @@ export interface Backlog {
   put(datagram: Readonly<Datagram>, port: number): void
   /** Write to the spool what was put since the last call. */
   commit(): void
-  /** End the segment: what comes now belongs to the next. */
-  cut(): void
+  /** End the segment: what comes now belongs to the next, which begins at `now`, ms since the epoch. */
+  cut(now?: number): void
   /** What is to be decoded next; undefined: nothing, or it is read from disk, and `onReady` will tell. */
   next(): Blocks | Cut | undefined
   /** What `next` gave has been decoded. */
@@ -54,6 +55,8 @@ export interface BacklogOptions {
   readonly counters: CollectorCounters
   /** Bytes of memory for what waits. */
   readonly memory: number
+  /** Gives memory that begins at a page, for what goes into the spool. */
+  readonly allocate: (size: number) => Uint8Array
   /** Told that `next` has something now that it did not have. */
   onReady(): void
   /** Told when the spool could not be written to, or read. */
@@ -61,31 +64,33 @@ export interface BacklogOptions {
 }
 
 const CHUNK = 1 << 20
+/** Bytes of a chunk: it is full once CHUNK is passed, and begins somewhere in its first page. */
+const CHUNK_SIZE = PAGE + CHUNK + MAX_BLOCK
 /** Items of the queue that are read from disk before it is their turn. */
 const AHEAD = 4
 
 /** An empty backlog over a spool. */
-export function newBacklog({ spool, counters, memory, onReady, onError }: BacklogOptions): Backlog {
+export function newBacklog({ spool, counters, memory, allocate, onReady, onError }: BacklogOptions): Backlog {
   const queue: (Blocks | Cut)[] = []
   const pool: Chunk[] = []
   const most = Math.max(2, Math.floor(memory / CHUNK))
   let chunks = 0 // in memory, those of the pool included
   let chunk = newChunk()
-  let at = 0 // where the next block goes
-  let from = 0 // what lies before is committed
+  let at = placeAfter(0) // where the next block goes
+  let from = at // what lies before is committed
   let count = 0 // datagrams since then
   let loading = false
   let unread = '' // a segment of which something could not be read
 
   function newChunk(): Chunk {
-    const bytes = new Uint8Array(CHUNK + MAX_BLOCK)
+    const bytes = allocate(CHUNK_SIZE)
     chunks++
-    return { bytes, view: new DataView(bytes.buffer), users: 1 }
+    return { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), users: 1 }
   }
 
   function release(unused: Chunk): void {
     if (--unused.users > 0) return
-    if (unused.bytes.length === CHUNK + MAX_BLOCK && pool.length < 4) pool.push(unused)
+    if (unused.bytes.length === CHUNK_SIZE && pool.length < 4) pool.push(unused)
     else chunks--
   }
 
@@ -96,8 +101,13 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
     if (!fresh) return false
     release(chunk)
     chunk = fresh
-    at = from = 0
+    at = from = placeAfter(0)
     return true
+  }
+
+  /** The next place in a chunk that lies in its page where the block will lie in the spool's. */
+  function placeAfter(place: number): number {
+    return place + (spool.position - place & PAGE - 1)
   }
 
   function reuse(): Chunk | undefined {
@@ -137,7 +147,7 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
       chunk.users++
       queue.push({ kind: 'blocks', segment: spool.segment, chunk, start: from, end: at, offset })
     }
-    from = at
+    from = at = placeAfter(at)
     count = 0
   }
 
@@ -181,9 +191,10 @@ export function newBacklog({ spool, counters, memory, onReady, onError }: Backlo
       count++
     },
     commit,
-    cut() {
+    cut(now) {
       commit()
-      const ended = spool.cut()
+      const ended = spool.cut(now)
+      from = at = placeAfter(at)
       queue.push({ kind: 'cut', ended, next: spool.segment, isWhole: true })
     },
     next() {

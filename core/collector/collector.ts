@@ -3,25 +3,28 @@ import { FlowkitError } from '../flow/errors.ts'
 import { hasPrefix, mapIpv4, type Prefix } from '../flow/prefix.ts'
 import { formatEndpoint, type Endpoint, type ListenAt, type Protocol } from '../net/endpoint.ts'
 import { listenIpfix, STREAM_LIMITS, type IpfixListener, type StreamEvents } from '../net/ipfix-stream.ts'
+import { alignedMemory } from '../net/aligned.ts'
 import { openReceiver, type Receiver } from '../net/receiver.ts'
 import type { Destination } from '../net/send.ts'
-import type { StreamPeer } from '../net/source.ts'
+import type { SourceAddress, StreamPeer } from '../net/source.ts'
 import type { TlsIdentity } from '../net/tls-acceptor.ts'
 import { leadsBack, openForwarder, type Forwarder } from '../net/udp-forward.ts'
 import { groupsFor, type MulticastGroup } from '../net/udp-socket.ts'
-import { forgetSessions, newExporters, setRules } from '../netflow/exporters.ts'
+import { forgetSessions, newExporters, setRules, type Exporters } from '../netflow/exporters.ts'
 import { newDatagram } from '../netflow/message.ts'
 import type { SamplingRules } from '../netflow/sampling-rules.ts'
 import { newBacklog } from './backlog.ts'
 import { MAX_PAYLOAD } from './datagram-block.ts'
 import type { RowFilter } from './decoding.ts'
 import { ledgerOf } from './ledger.ts'
+import { newLoad } from './load.ts'
 import { recover, type ReplayOptions } from './replay.ts'
 import type { CollectorCounters, CollectorReport } from './report.ts'
+import { PAGE } from './segment-file.ts'
 import { startSegments, type Segments } from './segments.ts'
 import type { Sink } from './sink.ts'
 import { listSegments } from './spool-files.ts'
-import { openSpool } from './spool.ts'
+import { openSpool, type SpoolLane } from './spool.ts'
 
 /** What may be changed while a collector runs. */
 export interface CollectorSettings {
@@ -29,6 +32,12 @@ export interface CollectorSettings {
   readonly sampling: SamplingRules
   /** Exporters that are listened to; all if there is none. */
   readonly allow: readonly Prefix[]
+}
+
+/** One of several collectors that share ports, archive and state; each in a thread of its own. */
+export interface Lane extends SpoolLane {
+  /** Whether datagrams of an address belong to it; those of others, which reach all, are ignored. */
+  isOwn(source: Readonly<SourceAddress>): boolean
 }
 
 /** What a collector is to do. */
@@ -50,6 +59,13 @@ export interface CollectorOptions extends ReplayOptions, CollectorSettings {
   readonly spoolSync: number
   /** Opens a socket; core/net/receiver.ts unless told. */
   readonly open?: typeof openReceiver
+  readonly lane?: Lane
+  /**
+   * Adds to what is known of exporters what others knew, once the spool is recovered.
+   *
+   * @param keep makes a snapshot durable, with the spool
+   */
+  inherit?(exporters: Exporters, keep: (state: Uint8Array) => Promise<void>): Promise<void>
   /** Told of files that have their names now. */
   onFile(path: string, rows: number): void
   /** Told of segments of the spool that were decoded again at the beginning. */
@@ -61,8 +77,8 @@ export interface Collector {
   report(): CollectorReport
   /** Go on with other settings. */
   configure(settings: CollectorSettings): void
-  /** End the segment that is written to: its files appear soon. */
-  rotate(): void
+  /** End the segment that is written to: its files appear soon. The next begins at `now`, ms since the epoch. */
+  rotate(now?: number): void
   /** Take what the sockets still hold, decode it, and wait for the sinks: what they cannot take is spooled. */
   stop(): Promise<void>
 }
@@ -71,6 +87,8 @@ export interface Collector {
 const BACKLOG_MEMORY = 64 * 2 ** 20
 /** Batches of datagrams that are taken from one socket before it is the turn of others. */
 const ROUNDS = 4
+/** ms between looks at the sockets. */
+const TURN = 2
 /** How long nothing must come for the sockets to count as empty, in ms, and how often that is tried. */
 const DRAIN_PAUSE = 20
 const DRAIN_ROUNDS = 50
@@ -82,18 +100,19 @@ const DRAIN_ROUNDS = 50
  * @throws the system error of a socket or folder that cannot be opened; none is left open then
  */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const { sinks, onError, onRecovered } = options
+  const { sinks, lane, onError, onRecovered } = options
   let settings: CollectorSettings = options
   const started = Date.now() * 1000
   const counters: CollectorCounters = {
     datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
   }
-  const spool = await openSpool(options.spool, options.spoolSize)
+  const spool = await openSpool(options.spool, options.spoolSize, options.lane)
   const first = spool.segment
   const older = (await listSegments(options.spool)).filter(({ id }) => id !== first)
   let wake: () => void = () => {}
   const backlog = newBacklog({
-    spool, counters, memory: BACKLOG_MEMORY, onReady: () => wake(), onError,
+    spool, counters, memory: BACKLOG_MEMORY, allocate: await alignedMemory(PAGE), onError,
+    onReady: () => wake(),
   })
   const receivers: Receiver[] = []
   const watched = new Set<Receiver>()
@@ -162,14 +181,12 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     let count = 0
     isBehind = false
     for (const receiver of receivers) {
-      const rows = receiver.batch.start.length
-      let got = rows
-      for (let round = 0; round < ROUNDS && got === rows; round++) {
-        got = receiver.receive()
+      for (let round = 0; round < ROUNDS && (round === 0 || receiver.hasMore); round++) {
+        const got = receiver.receive()
         if (got > 0) take(receiver, got)
         count += got
       }
-      if (got === rows) isBehind = true
+      if (receiver.hasMore) isBehind = true
     }
     backlog.commit()
     return count
@@ -190,7 +207,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       if (family[row] === 6) for (let i = 0; i < 16; i++) datagram.v6[i] = v6[row * 16 + i]
       datagram.port = batch.sourcePort[row]
       datagram.received = batch.received[row]
-      if (isAllowed()) {
+      if (lane && !lane.isOwn(datagram)) counters.datagrams--
+      else if (isAllowed()) {
         backlog.put(datagram, endpoint.port)
         forwarded[allowed++] = row
       } else counters.refused++
@@ -206,13 +224,24 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   }
 
   async function run(): Promise<void> {
-    let hasRun = false
+    const load = newLoad()
+    let received = -Infinity
     while (isListening || !backlog.isEmpty) {
-      const count = isListening ? receive() : 0
-      if (count > 0) lastHeard = Date.now()
+      const begun = performance.now()
+      let count = 0
+      // not too often: what comes together costs less to take, and to spool
+      const isEarly = begun - received < TURN && !isBehind
+      if (isListening && !isEarly) {
+        count = receive()
+        received = performance.now()
+        load.add(begun, received)
+        if (count > 0) lastHeard = Date.now()
+      }
       // what the spool has can wait, what the sockets have cannot
-      hasRun = !isBehind && segments?.decode(backlog) || false
-      if (count > 0 || hasRun) await new Promise(setImmediate)
+      const canDecode = !isBehind && (!load.isHigh || count === 0)
+      const hasRun = canDecode && segments?.decode(backlog) || false
+      if (hasRun || isBehind) await new Promise(setImmediate)
+      else if (count > 0 || isEarly) await delay(TURN)
       else await idle()
     }
   }
@@ -248,7 +277,9 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     return { exporters: newExporters(settings.sampling), replayed: 0, unfinished: [] }
   }).then(async ({ exporters, replayed, unfinished }) => {
     if (replayed > 0) onRecovered(replayed)
+    await options.inherit?.(exporters, (state) => spool.writeState(first, state))
     forgetSessions(exporters) // connections ended with the process that had them
+    setRules(exporters, settings.sampling) // they may have been changed meanwhile
     segments = await startSegments(withSettings({
       spool, directory: options.spool, first, exporters, unfinished, counters, onReady: () => wake(),
     }))
@@ -277,8 +308,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       settings = changed
       if (segments) setRules(segments.exporters, changed.sampling)
     },
-    rotate() {
-      backlog.cut()
+    rotate(now) {
+      backlog.cut(now)
       wake()
     },
     async stop() {

@@ -1,10 +1,11 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { newSegment } from '../archive/names.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { syncFolder } from '../output-file.ts'
 import { SEGMENT_HEADER } from './datagram-block.ts'
+import { createSegmentFile, type SegmentFile } from './segment-file.ts'
 import {
   SEGMENT_EXTENSION, STATE_EXTENSION, UNFINISHED_EXTENSION, listSegments, segmentName,
 } from './spool-files.ts'
@@ -22,18 +23,21 @@ export interface Spool {
   readonly segment: string
   /** Bytes of all segments. */
   readonly size: number
+  /** Where in its segment the next block will be written. */
+  readonly position: number
   /** Whether it has a segment: the one that is written to, and those that have not been removed. */
   has(id: string): boolean
   /**
-   * Write whole blocks, all or none: `bytes[start..end)`, as `putDatagram` made them.
+   * Write whole blocks, all or none: `bytes[start..end)`, as `putDatagram` made them. For what
+   * `SegmentFile.write` wants of large pieces, `position` tells where they will be.
    *
    * @returns their offset in the segment, for `read`
    * @throws FlowkitError ERR_LIMIT when the segments would become too large; the system error when it cannot
    *   be written: in either case the segment is as before, and writing may be tried again
    */
   append(bytes: Uint8Array, start: number, end: number): number
-  /** Begin a new segment. @returns the id of the one that ends */
-  cut(): string
+  /** Begin a new segment, at `now`, ms since the epoch. @returns the id of the one that ends */
+  cut(now?: number): string
   /**
    * Read again what was written.
    *
@@ -60,13 +64,23 @@ interface Entry {
   size: number
 }
 
+/** Of spools that are written to at the same time, and whose segments go into one archive. */
+export interface SpoolLane {
+  /** Which it is, below 256. */
+  readonly lane: number
+  /** When all of them began, ms since the epoch. */
+  readonly began: number
+}
+
 /**
  * Open the spool in a folder, which is made if there is none, and begin a segment behind those in it.
  *
  * @param limit bytes that all segments may have together
  * @throws FlowkitError ERR_OPTION when it is open already; the system error if it cannot be written to
  */
-export async function openSpool(directory: string, limit: number = Infinity): Promise<Spool> {
+export async function openSpool(
+  directory: string, limit: number = Infinity, lane?: SpoolLane,
+): Promise<Spool> {
   const folder = resolve(directory)
   await mkdir(dirname(folder), { recursive: true })
   await mkdir(folder, { recursive: true, mode: 0o700 })
@@ -77,14 +91,16 @@ export async function openSpool(directory: string, limit: number = Infinity): Pr
     }
     const entries = new Map<string, Entry>()
     for (const { id, sequence, size } of await listSegments(folder)) entries.set(id, { sequence, size })
-    return spoolOf(folder, limit, entries, () => lock.release())
+    return spoolOf(folder, limit, entries, lane, () => lock.release())
   } catch (error) {
     lock.release()
     throw error
   }
 }
 
-function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unlock: () => void): Spool {
+function spoolOf(
+  folder: string, limit: number, entries: Map<string, Entry>, lane: SpoolLane | undefined, unlock: () => void,
+): Spool {
   let sequence = [...entries.values()].at(-1)?.sequence ?? 0
   let size = [...entries.values()].reduce((sum, entry) => sum + entry.size, 0)
   const unsynced = new Set<string>() // paths
@@ -92,14 +108,14 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
   let segment: string
   let entry: Entry
   let path: string
-  let fd: number // -1: there is no file
-  begin()
+  let file: SegmentFile | undefined
+  begin(lane?.began)
 
-  function begin(): void {
-    segment = newSegment(Date.now())
+  function begin(now: number = Date.now()): void {
+    segment = newSegment(now, lane?.lane)
     entry = { sequence: ++sequence, size: 0 }
     path = join(folder, segmentName(sequence, segment) + SEGMENT_EXTENSION)
-    fd = -1
+    file = undefined
     entries.set(segment, entry)
   }
 
@@ -113,15 +129,15 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
     return found
   }
 
-  function create(): void {
+  function create(): SegmentFile {
+    isFolderSynced = false
     try {
-      fd = openSync(path, 'wx', 0o600)
+      return createSegmentFile(path)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
       remake()
-      fd = openSync(path, 'wx', 0o600)
+      return createSegmentFile(path)
     }
-    isFolderSynced = false
   }
 
   /** Somebody has removed the folder: go on in a new one. */
@@ -132,6 +148,7 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
   return {
     get segment() { return segment },
     get size() { return size },
+    get position() { return entry.size || SEGMENT_HEADER.length },
     has: (id) => entries.has(id),
     append(bytes, start, end) {
       const offset = entry.size || SEGMENT_HEADER.length
@@ -140,12 +157,12 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
         const found = `${limit} bytes allowed, ${size} are used, ${added} more wanted`
         throw new FlowkitError('ERR_LIMIT', `Cannot write to spool "${folder}": ${found}`)
       }
-      if (fd < 0) create()
+      file ??= create()
       try {
-        if (entry.size === 0) writeAll(fd, SEGMENT_HEADER, 0, offset, 0)
-        writeAll(fd, bytes, start, end, offset)
+        if (entry.size === 0) file.write(SEGMENT_HEADER, 0, offset, 0)
+        file.write(bytes, start, end, offset)
       } catch (error) {
-        cutBack(fd, entry.size)
+        file.cutBack(entry.size)
         throw error
       }
       unsynced.add(path)
@@ -153,19 +170,19 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
       size += added
       return offset
     },
-    cut() {
+    cut(now) {
       const ended = segment
-      if (fd >= 0) closeSync(fd)
-      begin()
+      file?.close()
+      begin(now)
       return ended
     },
     async read(id, offset, length) {
       const from = pathOf(id, SEGMENT_EXTENSION)
-      await using file = await open(from)
+      await using segmentFile = await open(from)
       const bytes = new Uint8Array(length)
       let count = 0
       while (count < length) {
-        const { bytesRead } = await file.read(bytes, count, length - count, offset + count)
+        const { bytesRead } = await segmentFile.read(bytes, count, length - count, offset + count)
         if (bytesRead === 0) {
           const found = `${length} bytes wanted at byte ${offset}, ${count} found`
           throw new FlowkitError('ERR_TRUNCATED', `Cannot read spool segment "${from}": ${found}`)
@@ -183,16 +200,16 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
     async remove(id) {
       if (id === segment) throw new RangeError(`segment ${id} is written to`)
       const removed = entryOf(id)
-      const file = pathOf(id, SEGMENT_EXTENSION)
-      await rm(file, { force: true })
+      const removedPath = pathOf(id, SEGMENT_EXTENSION)
+      await rm(removedPath, { force: true })
       // the state last: without it, the segment could not be read again
       await rm(pathOf(id, STATE_EXTENSION), { force: true })
-      unsynced.delete(file)
+      unsynced.delete(removedPath)
       if (entries.delete(id)) size -= removed.size
     },
     async close() {
-      if (fd >= 0) closeSync(fd)
-      fd = -1
+      file?.close()
+      file = undefined
       try {
         await sync()
       } finally {
@@ -215,23 +232,6 @@ function spoolOf(folder: string, limit: number, entries: Map<string, Entry>, unl
       isFolderSynced = false
       throw error
     }
-  }
-}
-
-function writeAll(fd: number, bytes: Uint8Array, start: number, end: number, position: number): void {
-  // at a position, so that what a failure has left behind is written over
-  while (start < end) {
-    const count = writeSync(fd, bytes, start, end - start, position)
-    start += count
-    position += count
-  }
-}
-
-function cutBack(fd: number, size: number): void {
-  try {
-    ftruncateSync(fd, size)
-  } catch {
-    // the failure to write is told; the next try writes over what is left behind
   }
 }
 

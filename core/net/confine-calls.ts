@@ -2,10 +2,11 @@
  * seccomp: a process gives up the calls of the kernel that flowkit has no use for once it works. They fail
  * with EPERM, as if they were not allowed for another reason.
  *
- * Sources: linux/seccomp.h, linux/filter.h, linux/audit.h; the numbers are those of asm/unistd.h on x86_64,
+ * Sources: linux/seccomp.h, linux/audit.h; the numbers are those of asm/unistd.h on x86_64,
  * and of asm-generic/unistd.h, which aarch64 has.
  */
 import { getSystemErrorName } from 'node:util'
+import { encodeProgram, type Instruction } from './bpf.ts'
 import { forgoPrivileges } from './confine.ts'
 import type { Libc } from './ffi.ts'
 
@@ -64,9 +65,6 @@ const RET_ERRNO = 0x50000
 const NUMBER_AT = 0
 const ARCH_AT = 4
 const FIRST_ARGUMENT_AT = 16 // its lower half, which holds all there is of an int
-
-/** A struct sock_filter: u16 code, u8 jt, u8 jf, u32 k. */
-type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number]
 
 const ALLOW: Instruction = [0x06, 0, 0, RET_ALLOW] // BPF_RET | BPF_K
 const REFUSE = fail(EPERM)
@@ -147,17 +145,9 @@ export function confineCalls(libc: Libc, { network = false }: { readonly network
 /** @returns why it could not be done */
 function install(libc: Libc, program: readonly Instruction[], flags: number): string | undefined {
   forgoPrivileges(libc)
-  const filter = new DataView(new ArrayBuffer(program.length * 8))
-  for (const [i, [code, ifTrue, ifFalse, value]] of program.entries()) {
-    filter.setUint16(i * 8, code, true)
-    filter.setUint8(i * 8 + 2, ifTrue)
-    filter.setUint8(i * 8 + 3, ifFalse)
-    filter.setUint32(i * 8 + 4, value, true)
-  }
-  // struct sock_fprog: unsigned short len 0, struct sock_filter *filter 8
-  const header = BigUint64Array.of(BigInt(program.length), BigInt(libc.addressOf(filter.buffer)))
+  const filter = encodeProgram(libc, program)
   const number = SECCOMP[architecture()]
-  const result = libc.syscall(number, SET_MODE_FILTER, flags, libc.addressOf(header.buffer), 0)
+  const result = libc.syscall(number, SET_MODE_FILTER, flags, libc.addressOf(filter.buffer), 0)
   if (result > 0) return `thread ${result} has a filter of its own`
   if (result === 0) return undefined
   const code = getSystemErrorName(-libc.errno())

@@ -12,6 +12,7 @@ type Koffi = (typeof import('koffi'))['default']
 export interface Libc {
   socket(family: number, type: number, protocol: number): number
   bind(fd: number, address: Uint8Array, length: number): number
+  listen(fd: number, backlog: number): number
   connect(fd: number, address: Uint8Array, length: number): number
   getsockname(fd: number, address: Uint8Array, length: Uint32Array): number
   setsockopt(fd: number, level: number, name: number, value: ArrayBufferView, length: number): number
@@ -79,6 +80,7 @@ function bindFunctions(koffi: Koffi): Libc {
   return {
     socket: library.func('int socket(int family, int type, int protocol)'),
     bind: library.func('int bind(int fd, void *address, uint32_t length)'),
+    listen: library.func('int listen(int fd, int backlog)'),
     connect: library.func('int connect(int fd, void *address, uint32_t length)'),
     getsockname: library.func('int getsockname(int fd, void *address, void *length)'),
     setsockopt: library.func('int setsockopt(int fd, int level, int name, void *value, uint32_t length)'),

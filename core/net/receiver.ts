@@ -10,7 +10,7 @@ import {
 
 /** A socket that datagrams are taken of in batches, whichever way it was opened. */
 export type Receiver = Pick<
-  UdpReceiver, 'endpoint' | 'receiveBuffer' | 'batch' | 'receive' | 'readable' | 'dropped' | 'close'
+  UdpReceiver, 'endpoint' | 'receiveBuffer' | 'batch' | 'receive' | 'hasMore' | 'readable' | 'dropped' | 'close'
 >
 
 /**
@@ -83,6 +83,7 @@ async function open(options: UdpReceiverOptions): Promise<Receiver> {
       for (const [row, datagram] of taken.entries()) setRow(batch, row, datagram)
       return taken.length
     },
+    get hasMore() { return waiting.length > 0 },
     readable() {
       if (!isOpen || waiting.length > 0) return Promise.resolve(isOpen)
       return new Promise((resolve) => { wake = resolve })

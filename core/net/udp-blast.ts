@@ -1,8 +1,9 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import { loadLibc, type Libc } from './ffi.ts'
 import {
-  EAGAIN, ECONNREFUSED, EINTR, ENOBUFS, MSG_DONTWAIT, POLLOUT, SOL_UDP, SO_SNDBUF, SO_SNDBUFFORCE, UDP_SEGMENT,
-  bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize, setOption, systemError,
+  EAGAIN, ECONNREFUSED, EINTR, ENOBUFS, MSG_DONTWAIT, POLLOUT, SOL_UDP, SO_SNDBUF, SO_SNDBUFFORCE,
+  UDP_SEGMENT, bindSocket, createSocket, encodeAddress, localEndpoint, pollDescriptors, setBufferSize,
+  setOption, systemError,
 } from './udp-socket.ts'
 import { newSendVector, setDatagram, type SendVector } from './send-vector.ts'
 import { formatEndpoint, type Endpoint } from './endpoint.ts'

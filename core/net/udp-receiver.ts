@@ -64,6 +64,8 @@ export interface UdpReceiver {
    * @throws the system error
    */
   receive(timeout?: number): number
+  /** Whether the last call of `receive` may have left something behind. */
+  readonly hasMore: boolean
   /**
    * Wait, while the event loop goes on, until there is something to receive or the socket is closed. For the
    * main thread only: worker threads block in `receive` or `createWait`.
@@ -123,8 +125,7 @@ export async function adoptUdpReceiver(fd: number, sizes: BatchSizes = {}): Prom
 
 /**
  * A function that blocks the thread until one of the receivers has datagrams, for `timeout` ms at most, and
- * says whether one has; for a thread with several of them, none of which has filled its last batch: it may
- * have more that was taken already.
+ * says whether one has; for a thread with several of them, none of which `hasMore`: it may be taken already.
  *
  * @throws FlowkitError ERR_UNSUPPORTED as openUdpReceiver does
  */
@@ -310,6 +311,7 @@ function receiverOf(
       const count = take()
       return count === 0 && timeout > 0 && pollDescriptors(libc, descriptor, timeout) ? take() : count
     },
+    get hasMore() { return place.used === messages || place.message < place.used },
     readable() {
       if (fd < 0 || place.message < place.used) return Promise.resolve(fd >= 0)
       if (watch === undefined) watch = libc.watch(fd, onReady)

@@ -67,7 +67,9 @@ export const SOL_UDP = 17
 export const UDP_SEGMENT = 103
 export const UDP_GRO = 104
 
-const SOCK_DGRAM = 2 // bits/socket_type.h, as are the next two
+/** Types of sockets: bits/socket_type.h. */
+export const SOCK_STREAM = 1
+const SOCK_DGRAM = 2
 const SOCK_NONBLOCK = 0o4000
 const SOCK_CLOEXEC = 0o2000000
 const IPPROTO_IP = 0 // netinet/in.h
@@ -84,13 +86,13 @@ export function systemError(libc: Libc, syscall: string, what: string): NodeJS.E
 }
 
 /**
- * A UDP socket that does not block and that programs started from here do not inherit. One of IPv6 takes
- * IPv4 as well, where it is bound to `::`.
+ * A socket, of UDP unless told, that does not block and that programs started from here do not inherit. One
+ * of IPv6 takes IPv4 as well, where it is bound to `::`.
  *
  * @throws the system error
  */
-export function createSocket(libc: Libc, family: number): number {
-  const fd = libc.socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+export function createSocket(libc: Libc, family: number, type: number = SOCK_DGRAM): number {
+  const fd = libc.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
   if (fd < 0) throw systemError(libc, 'socket', family === AF_INET6 ? 'of IPv6' : 'of IPv4')
   if (family === AF_INET6) setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, 0)
   return fd

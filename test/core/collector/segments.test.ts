@@ -51,7 +51,9 @@ async function start(
   const errors: string[] = []
   const files: string[] = []
   const onError = (error: unknown): void => void errors.push(String(error))
-  const backlog = newBacklog({ spool, counters, memory, onReady() {}, onError })
+  const backlog = newBacklog({
+    spool, counters, memory, allocate: (size) => new Uint8Array(size), onReady() {}, onError,
+  })
   const segments = await startSegments({
     spool, directory: folder, sinks, first: spool.segment, exporters: newExporters(), unfinished: [],
     counters, sampling: NO_RULES, onError, onFault: onError, onFile: (path) => files.push(path), onReady() {},

@@ -282,3 +282,37 @@ test('no descriptor stays open, whether opening succeeds or not', async () => {
   for (let i = 0; i < 10; i++) await round()
   assert.equal(readdirSync('/proc/self/fd').length, before)
 })
+
+test('runs of datagrams are cut again, whatever fits into a batch', async () => {
+  for (const batch of [1, 7, 256]) {
+    const receiver = await receiverAt('127.0.0.1', { batch, receiveBuffer: 4 << 20 })
+    const size = 700
+    const count = 500
+    const bytes = Uint8Array.from({ length: count * size }, (_, i) => i * 31 + (i >> 8))
+    const offsets = Uint32Array.from({ length: count + 1 }, (_, i) => i * size)
+    const { port } = receiver.endpoint
+    const blaster = await openUdpBlaster({ address: '127.0.0.1', port, bytes, offsets, inRuns: true })
+    open.push(blaster)
+    for (let sent = 0; sent < count;) sent += blaster.send(sent, count)
+    assert.equal(blaster.counts.sent, count)
+    assert.ok(blaster.counts.calls < 10)
+    for (let got = 0; got < count;) {
+      const rows = receiver.receive(PATIENCE)
+      assert.ok(rows > 0 && rows <= batch)
+      for (let row = 0; row < rows; row++, got++) {
+        assert.equal(payload(receiver, row).compare(bytes.subarray(got * size, (got + 1) * size)), 0)
+        assert.equal(sender(receiver, row), `4 127.0.0.1 ${blaster.endpoint.port}`)
+        assert.ok(receiver.batch.received[row] > 1e15)
+      }
+      if (got < count && rows === batch) assert.equal(receiver.hasMore, true)
+    }
+    assert.equal(receiver.receive(), 0)
+    assert.equal(receiver.hasMore, false)
+  }
+})
+
+test('datagrams of several sizes cannot be sent in runs', async () => {
+  const offsets = Uint32Array.of(0, 10, 19)
+  const options = { address: '127.0.0.1', port: 9, bytes: new Uint8Array(19), offsets, inRuns: true }
+  await assert.rejects(openUdpBlaster(options), /^RangeError: Cannot send datagrams in runs: expected all/)
+})
