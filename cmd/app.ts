@@ -5,6 +5,7 @@ import { findCommand, runWords } from './run.ts'
 const COMMANDS: CommandTable = {
   collect: async () => (await import('./collect.ts')).collect,
   read: async () => (await import('./read.ts')).read,
+  convert: async () => (await import('./convert.ts')).convert,
   export: async () => (await import('./export.ts')).exportCommand,
   analyze: async () => (await import('./analyze.ts')).analyze,
   formats: async () => (await import('./formats.ts')).formats,

@@ -1,5 +1,6 @@
-import { lossByField, type Loss } from '../core/flow/loss.ts'
+import type { Loss } from '../core/flow/loss.ts'
 import type { ExportOptions } from '../core/netflow/encode/export-streams.ts'
+import { amount, lossLines } from './loss-report.ts'
 
 /** What was exported. */
 export interface Exported {
@@ -17,30 +18,10 @@ export function describe({ flows, datagrams }: Exported): string {
   return `${amount(flows, 'flow')} in ${amount(datagrams, 'datagram')}`
 }
 
-/** `1,000 flows`, `1 flow`. */
-export function amount(count: number, thing: string): string {
-  return `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : 's'}`
-}
-
 /** What `version` could not carry, a line for each thing; nothing where it could carry all. */
 export function lossText(loss: Loss, version: ExportOptions['version']): string | undefined {
-  const { ipv6, oversized, empty } = loss.rows
-  const fields = lossByField(loss)
-  const width = Math.max(0, ...fields.map(({ name }) => name.length))
-  const lines = [
-    ...ipv6 > 0 ? [`${amount(ipv6, 'IPv6 flow')} left out`] : [],
-    ...oversized > 0 ? [`${amount(oversized, 'flow')} left out, too large for a datagram`] : [],
-    ...empty > 0 ? [`${amount(empty, 'flow')} left out, with nothing it has a place for`] : [],
-    ...fields.map(({ name, leftOut, narrowed }) => {
-      const parts = [
-        ...leftOut > 0 ? [`left out of ${amount(leftOut, 'flow')}`] : [],
-        ...narrowed > 0 ? [`cut in ${amount(narrowed, 'flow')}`] : [],
-      ]
-      return `${name.padEnd(width)}  ${parts.join(', ')}`
-    }),
-  ]
-  if (lines.length === 0) return undefined
-  return [`${versionName(version)} could not carry`, ...lines].join('\n  ')
+  const lines = lossLines(loss)
+  return lines.length === 0 ? undefined : [`${versionName(version)} could not carry`, ...lines].join('\n  ')
 }
 
 function versionName(version: ExportOptions['version']): string {

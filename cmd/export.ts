@@ -18,10 +18,11 @@ import { netflowPcap } from '../formats/netflow-pcap.ts'
 import { choice, defineCommand, duration, kebab, type Command, type ExitCode } from './command.ts'
 import { UsageError } from './errors.ts'
 import { writeFlowCapture, writeTraffic, writeTrafficCapture } from './export-file.ts'
-import { amount, describe, lossText, type Exported, type ExportedFlows } from './export-report.ts'
+import { describe, lossText, type Exported, type ExportedFlows } from './export-report.ts'
 import { sendFlows, sendTraffic } from './export-send.ts'
 import { faultReporter, INPUT_OPTIONS, resolveRequest } from './inputs.ts'
 import type { Io } from './io.ts'
+import { amount } from './loss-report.ts'
 
 const AGGREGATED = Object.keys(V8_SCHEMES).map((scheme) => `8.${scheme}`)
 const VERSIONS = ['1', '5', '6', '7', ...AGGREGATED, '9', '10', 'sflow']

@@ -137,7 +137,8 @@ export function fieldNamed(name: string): Field {
   throw new FlowkitError('ERR_OPTION', `Cannot find field "${name}": see flowkit fields`)
 }
 
-function isFilter(word: string): boolean {
+/** Whether a word of the command line is a filter: no path, URL or glob, and with a space or an operator. */
+export function isFilter(word: string): boolean {
   const isUrl = /^\w+:\/\//.test(word)
   const isGlob = /^\S*[*?[{]/.test(word) // 'port in [80 443]' has its bracket behind a space
   return /[\s=<>!&|()]/.test(word) && !isUrl && !isGlob && !existsSync(word)

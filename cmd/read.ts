@@ -5,11 +5,11 @@ import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../core/flow/fields.ts'
 import { NAME_SETS, type NameSet } from '../core/flow/labels.ts'
-import { CORE_FIELDS } from '../core/flow/sql.ts'
 import type { Fault, FlowReader } from '../core/flow/stream.ts'
 import type { ReadRequest, WriteRequest } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
 import { findFormat, readInputs, type Input, type InputFault } from '../formats/locations.ts'
+import { chooseFields, type ChosenFields } from './choose-fields.ts'
 import { choice, defineCommand, type Command } from './command.ts'
 import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveRequest, type Request } from './inputs.ts'
 import type { Io } from './io.ts'
@@ -116,7 +116,7 @@ interface PrintOptions {
 
 /** Print flows until the input, `-n` or the reader of stdout ends. @returns how many */
 async function print(
-  reader: FlowReader, chosen: Chosen | undefined, options: PrintOptions, io: Io,
+  reader: FlowReader, chosen: ChosenFields | undefined, options: PrintOptions, io: Io,
 ): Promise<number> {
   const name = options.output ?? (io.stdout.isTTY ? 'table' : 'json')
   const format = findFormat(name)
@@ -125,7 +125,7 @@ async function print(
   }
   const writing: WriteRequest = {
     names: options.names, utc: options.utc, ipv6Full: options.fullIpv6,
-    ...chosen && { fields: chosen.ids, extras: chosen.extras },
+    ...chosen,
   }
   const encoder = format.encoder(writing)
   const limit = options.n ?? Infinity
@@ -144,26 +144,14 @@ async function print(
   return count
 }
 
-/** What `--fields` names. */
-interface Chosen {
-  readonly ids: number[]
-  readonly extras: boolean
-}
-
-function chooseFields(names: readonly string[]): Chosen {
-  const fields = names.flatMap((name): readonly Field[] =>
-    name === 'all' ? FIELDS : name === 'core' ? CORE_FIELDS : [fieldNamed(name)])
-  return { ids: [...new Set(fields.map((field) => field.id))], extras: names.includes('all') }
-}
-
 /** What readers need to deliver: what is printed, filtered, ordered and scaled by. */
 function wanted(
-  chosen: Chosen | undefined, sortField: Field | undefined, request: Request,
+  chosen: ChosenFields | undefined, sortField: Field | undefined, request: Request,
   { summary, scale }: { readonly summary: boolean, readonly scale: boolean },
 ): { fields?: number[], extras?: boolean } {
   const shown = summary
     ? [ID.bytes, ID.packets, ID.flows, ID.exporterAddr, ID.type, ...WINDOW_FIELDS]
-    : chosen?.ids
+    : chosen?.fields
   if (!shown) {
     return sortField && CLOCK_FIELDS.includes(sortField.id) ? { fields: FIELDS.map((field) => field.id) } : {}
   }

@@ -55,8 +55,10 @@ export interface WriteRequest {
   readonly ipv6Full?: boolean
   /** What fields are called in this output: the field's name to theirs. */
   readonly map?: ReadonlyMap<string, string>
-  /** `none`, `lzo`, `lz4`, `zstd:9`: how formats that can compress do it; each has its own default. */
+  /** How the format compresses what it writes, such as `lz4` or `zstd:9`; see `FlowFormat.compressions`. */
   readonly compression?: string
+  /** Which version of the format to write, where it has several: `5`, `8.1`. */
+  readonly version?: string
   /** Neither header nor summary around the lines of a text format. */
   readonly quiet?: boolean
 }
@@ -77,6 +79,12 @@ export interface FlowFormat {
   /** Open a file or folder; the reader applies the whole of `request` itself. */
   open?(path: string, request: ReadRequest): FlowReader
   create?(path: string, request: WriteRequest): Promise<FlowWriter>
+  /** `create` adds to what is at the path already. */
+  readonly appends?: boolean
+  /** The compressions of its own, the one it uses unless told first: `lzo`, `none`, `zstd`. */
+  readonly compressions?: readonly string[]
+  /** What a file with flows from `start` (µs) on is called, in a folder of many. */
+  fileName?(start: number): string
   /** As `decoder` and `open`, for counter samples that lie beside the flows. */
   counterDecoder?(request: CounterRequest): RowDecoder<CounterRow[]>
   openCounters?(path: string, request: CounterRequest): CounterReader

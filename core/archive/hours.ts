@@ -110,8 +110,11 @@ function inHour(times: Float64Array, length: number, hour: number): boolean {
   return true
 }
 
-/** The time that a row is filed under, for each row. What is before 1970 or after 9999 is no time. */
-function rowTimes(batch: FlowBatch, now: number, out: Float64Array): void {
+/**
+ * The time that a row is filed under, for each row: when it was received; failing that began, or happened, or
+ * was exported, or `now`. What is before 1970 or after 9999 is no time.
+ */
+export function rowTimes(batch: FlowBatch, now: number, out: Float64Array): void {
   const { length, shape } = batch
   out.fill(now, 0, length)
   for (const [id, unit] of [[ID.exportSecs, 1e6], [ID.eventTime, 1], [ID.flowStart, 1], [ID.received, 1]]) {

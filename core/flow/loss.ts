@@ -1,3 +1,5 @@
+import type { FlowBatch } from './batch.ts'
+import { elementName } from './elements.ts'
 import { FIELD_COUNT, FIELDS } from './fields.ts'
 
 /**
@@ -36,14 +38,31 @@ export function loseElement({ elements }: Loss, name: string, rows: number): voi
   elements.set(name, (elements.get(name) ?? 0) + rows)
 }
 
-/** Add `other` to `sum`. */
-export function addLoss(sum: Loss, { rows, leftOut, narrowed, elements }: Loss): void {
+/**
+ * Enter what the rows of a batch lose in a format that carries some fields.
+ *
+ * @param carried by field id, 1 for those that it carries and those that do not count
+ * @param extras whether it carries elements without a field
+ */
+export function loseFields(loss: Loss, batch: FlowBatch, carried: Uint8Array, extras: boolean): void {
+  const rows = new Float64Array(batch.shapes.length)
+  for (let row = 0; row < batch.length; row++) rows[batch.shape[row]]++
+  for (const [index, { fields, extras: elements }] of batch.shapes.entries()) {
+    if (rows[index] === 0) continue
+    for (const id of fields) if (carried[id] === 0) loss.leftOut[id] += rows[index]
+    if (!extras) for (const { pen, id } of elements) loseElement(loss, elementName(pen, id), rows[index])
+  }
+}
+
+/** Add a loss to `sum`. @returns `sum` */
+export function addLoss(sum: Loss, { rows, leftOut, narrowed, elements }: Loss): Loss {
   for (const reason of Object.keys(rows) as LossReason[]) sum.rows[reason] += rows[reason]
   for (let id = 0; id < leftOut.length; id++) {
     sum.leftOut[id] += leftOut[id]
     sum.narrowed[id] += narrowed[id]
   }
   for (const [name, count] of elements) loseElement(sum, name, count)
+  return sum
 }
 
 /** What a field lost: rows without it, values cut. */

@@ -1,0 +1,132 @@
+import { Type } from '@sinclair/typebox'
+import { FlowkitError } from '../core/flow/errors.ts'
+import { FIELDS } from '../core/flow/fields.ts'
+import { newLoss } from '../core/flow/loss.ts'
+import type { FlowReader } from '../core/flow/stream.ts'
+import { FORMATS } from '../formats/index.ts'
+import { readInputs } from '../formats/locations.ts'
+import { isWritable, openOutput } from '../formats/outputs.ts'
+import { chooseFields } from './choose-fields.ts'
+import { choice, defineCommand, duration, type Command } from './command.ts'
+import { conversionText, isLossy, type Conversion } from './convert-report.ts'
+import { UsageError } from './errors.ts'
+import { faultReporter, fieldNamed, INPUT_OPTIONS, isFilter, resolveRequest } from './inputs.ts'
+
+const WRITABLE = FORMATS.filter(isWritable).map(({ name }) => name)
+
+/** `flowkit convert`: any flow format into any other, with a report of what could not be kept. */
+export const convert: Command = defineCommand({
+  name: 'convert',
+  summary: 'Turn flows of any format into any other, and say what could not be kept',
+  args: [
+    { name: 'INPUT', description: 'A file, a folder, a glob or -', repeated: true, required: true },
+    { name: 'OUTPUT', description: 'A file, a folder or -', required: true },
+    { name: 'FILTER', description: 'As after -f, if it holds a space or an operator' },
+  ],
+  options: Type.Object({
+    toFormat: Type.Optional(Type.String({
+      title: 'NAME', examples: WRITABLE,
+      description: 'Format of the output, where its extension does not tell it',
+    })),
+    fields: Type.Optional(Type.Array(Type.String({ title: 'FIELD' }), {
+      description: 'Fields to write, in formats that let one choose: names, core or all',
+    })),
+    store: Type.Optional(Type.Array(Type.String({ title: 'FIELD' }), {
+      description: 'As --fields: what flowd is to store',
+    })),
+    compression: Type.Optional(Type.String({
+      title: 'NAME[:LEVEL]',
+      description: 'How the output is compressed: none, gzip or zstd, or what the format has of its own',
+    })),
+    split: Type.Optional(duration({
+      description: 'Write a file for so much time each, into a folder (default: 5m)',
+    })),
+    map: Type.Optional(Type.Array(Type.String({ title: 'FIELD=NAME' }), {
+      description: 'What fields are called in the other format: read where the input is JSON, CSV, CBOR or '
+        + 'Parquet, else written',
+    })),
+    strict: Type.Boolean({
+      default: false, description: 'Exit with 3, and leave no output, if anything would be lost',
+    }),
+    report: choice(['text', 'json'], {
+      default: 'text', description: 'How the report of what was lost is written, on stderr',
+    }),
+    force: Type.Boolean({ default: false, description: 'Overwrite what is there' }),
+    ...INPUT_OPTIONS,
+  }),
+  details: 'Flows are written as they are read, one by one. What a format has no place for is left out and '
+    + 'reported at the end, by field. A name without an extension is a folder: of an archive, or with '
+    + '--to-format of files for five minutes each. An archive, and a log of flowd, are added to.',
+  examples: [
+    { command: 'flowkit convert old.pcap flows', does: 'NetFlow of a capture into an archive' },
+    {
+      command: "flowkit convert flows tcp.parquet 'proto tcp' --strict",
+      does: 'A part of an archive as one Parquet file, or nothing at all',
+    },
+    { command: 'flowkit convert --last 1h flows hour.json.gz', does: 'The last hour as compressed JSON' },
+  ],
+  async run(args, options, io) {
+    const filters = args.filter((arg, i) => i === args.length - 1 && isFilter(arg))
+    const places = args.slice(0, args.length - filters.length)
+    const place = places.pop()
+    if (place === undefined || places.length === 0) {
+      throw new UsageError('Cannot run convert: expected INPUT and OUTPUT')
+    }
+    const { inputs, ...window } = await resolveRequest([...places, ...filters], options, io)
+    const chosen = options.store ?? options.fields
+    const map = options.map && new Map(options.map.map(pairOf))
+    const output = await openOutput(place, {
+      ...chosen ? chooseFields(chosen) : { extras: true },
+      ...options.toFormat !== undefined && { format: options.toFormat },
+      ...options.compression !== undefined && { compression: options.compression },
+      ...options.split !== undefined && { split: options.split * 1000 },
+      ...map && { map },
+      force: options.force,
+      print: (bytes) => io.write(bytes),
+    })
+    const faults = faultReporter(io)
+    const readerLoss = newLoss()
+    const reader = readInputs(inputs, {
+      ...window, fields: FIELDS.map(({ id }) => id), extras: true, loss: readerLoss,
+      ...map && { map: new Map(Array.from(map, ([field, name]) => [name, field])) },
+    }, faults.report)
+    let read = 0
+    const done = io.talk.progress(() => `${read} flows converted`)
+    try {
+      for await (const batch of counted(reader, (rows) => { read += rows })) {
+        io.signal.throwIfAborted()
+        await output.writer.write(batch)
+      }
+    } catch (error) {
+      await output.writer.abort()
+      throw error
+    } finally {
+      done()
+    }
+    faults.finish()
+    const conversion: Conversion = {
+      read, inputs: inputs.length, faults: faults.count, place, format: output.format.name, counts: [],
+      readerLoss, writerLoss: output.writer.loss?.() ?? newLoss(),
+    }
+    const isRefused = options.strict && (faults.count > 0 || isLossy(conversion))
+    await (isRefused ? output.writer.abort() : output.writer.close())
+    io.talk.info(conversionText(conversion, options.report, isRefused))
+    if (faults.count > 0 && read === 0) return 1
+    return faults.count > 0 || isRefused ? 3 : 0
+  },
+})
+
+/** The flows of a reader, counted on their way. */
+async function* counted(reader: FlowReader, count: (rows: number) => void): FlowReader {
+  for await (const batch of reader) {
+    count(batch.length)
+    yield batch
+  }
+}
+
+/** `FIELD=NAME`. @throws FlowkitError ERR_OPTION */
+function pairOf(text: string): [field: string, name: string] {
+  const at = text.indexOf('=')
+  if (at > 0 && at < text.length - 1) return [fieldNamed(text.slice(0, at)).name, text.slice(at + 1)]
+  throw new FlowkitError('ERR_OPTION', `Cannot use map "${text}": expected FIELD=NAME`)
+}

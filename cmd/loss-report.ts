@@ -1,0 +1,26 @@
+import { lossByField, type Loss } from '../core/flow/loss.ts'
+
+/** `1,000 flows`, `1 flow`. */
+export function amount(count: number, thing: string): string {
+  return `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : 's'}`
+}
+
+/** What was lost, a line for each thing; none where nothing was. */
+export function lossLines(loss: Loss): string[] {
+  const { ipv6, oversized, empty, unknown } = loss.rows
+  const fields = lossByField(loss)
+  const width = Math.max(0, ...fields.map(({ name }) => name.length))
+  return [
+    ...ipv6 > 0 ? [`${amount(ipv6, 'IPv6 flow')} left out`] : [],
+    ...oversized > 0 ? [`${amount(oversized, 'flow')} left out, too large for a record`] : [],
+    ...empty > 0 ? [`${amount(empty, 'flow')} left out, with nothing it has a place for`] : [],
+    ...unknown > 0 ? [`${amount(unknown, 'record')} left out, which are no flows`] : [],
+    ...fields.map(({ name, leftOut, narrowed }) => {
+      const parts = [
+        ...leftOut > 0 ? [`left out of ${amount(leftOut, 'flow')}`] : [],
+        ...narrowed > 0 ? [`cut in ${amount(narrowed, 'flow')}`] : [],
+      ]
+      return `${name.padEnd(width)}  ${parts.join(', ')}`
+    }),
+  ]
+}
