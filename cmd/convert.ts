@@ -110,7 +110,9 @@ export const convert: Command = defineCommand({
     }
     const isRefused = options.strict && (faults.count > 0 || isLossy(conversion))
     await (isRefused ? output.writer.abort() : output.writer.close())
-    io.talk.info(conversionText(conversion, options.report, isRefused))
+    const report = conversionText(conversion, options.report, isRefused)
+    if (options.report === 'json') io.talk.print(report)
+    else io.talk.info(report)
     if (faults.count > 0 && read === 0) return 1
     return faults.count > 0 || isRefused ? 3 : 0
   },

@@ -10,6 +10,8 @@ export interface Talk {
   warn(message: string): void
   info(message: string): void
   debug(message: string): void
+  /** Say lines that were asked for, as they are. */
+  print(lines: string): void
   /**
    * Show `describe()` on one line that is rewritten, if stderr is a terminal, once a second has passed.
    *
@@ -59,6 +61,7 @@ export function createTalk(stream: TalkStream, level: LogLevel): Talk {
     warn: (message) => say('warn', message),
     info: (message) => say('info', message),
     debug: (message) => say('debug', message),
+    print: (lines) => void stream.write(`${lines}\n`),
     progress,
   }
 }

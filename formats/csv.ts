@@ -1,6 +1,7 @@
 import { CORE_FIELDS } from '../core/flow/sql.ts'
-import type { Field } from '../core/flow/fields.ts'
+import { fieldMask, type Field } from '../core/flow/fields.ts'
 import { fieldLabel, printedFields } from '../core/flow/labels.ts'
+import { loseFields, newLoss } from '../core/flow/loss.ts'
 import type { Shape } from '../core/flow/shape.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
 import type { FlowFormat, WriteRequest } from './format.ts'
@@ -31,9 +32,15 @@ function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): F
     started = true
     return rows.text(header, 0)
   }
+  const carried = fieldMask(columns.map(({ id }) => id))
+  const loss = newLoss()
   return {
-    encode: (batch) => rows.take(rows.rows(batch, head())),
+    encode(batch) {
+      loseFields(loss, batch, carried, extras)
+      return rows.take(rows.rows(batch, head()))
+    },
     finish: () => rows.take(head()),
+    loss: () => loss,
   }
 }
 

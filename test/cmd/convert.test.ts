@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, test } from 'node:test'
+import { gunzipSync, zstdDecompressSync } from 'node:zlib'
+import { flowkit } from '../support/flowkit.ts'
+
+const DEMO = 'test/fixtures/netflow/demo.pcap'
+const folder = await mkdtemp(join(tmpdir(), 'flowkit-convert-'))
+after(() => rm(folder, { recursive: true }))
+
+const TRAFFIC = path('traffic.pcap')
+const FLOWS = 2000
+{
+  const traffic = `flows=${FLOWS},exporters=3,v6=20%,nat=10%,span=10m,seed=5`
+  const { exitCode, stderr } = await flowkit(['export', '--generate', traffic, '--to', TRAFFIC])
+  assert.equal(exitCode, 0, stderr)
+}
+
+function path(name: string): string {
+  return join(folder, name)
+}
+
+/** Convert to its end. @returns stderr */
+async function converted(...args: readonly string[]): Promise<string> {
+  const { exitCode, stdout, stderr } = await flowkit(['convert', ...args])
+  assert.equal(exitCode, 0, stderr)
+  assert.equal(stdout, '')
+  return stderr
+}
+
+/** What is said of a conversion that cannot be. */
+async function refused(exitCode: number, ...args: readonly string[]): Promise<string> {
+  const found = await flowkit(['convert', ...args])
+  assert.equal(found.exitCode, exitCode, found.stderr)
+  return found.stderr
+}
+
+async function rowsOf(input: string, ...args: readonly string[]): Promise<string[]> {
+  const { exitCode, stdout, stderr } = await flowkit(['read', input, '-o', 'json', '--fields', 'all', ...args])
+  assert.equal(exitCode, 0, stderr)
+  return stdout.trimEnd().split('\n').sort()
+}
+
+for (const name of ['flows.parquet', 'archive']) {
+  test(`what is converted to ${name} is what was read`, async () => {
+    const said = await converted(TRAFFIC, path(name))
+    const format = name === 'archive' ? 'archive' : 'parquet'
+    assert.equal(said, `flowkit: 2,000 flows read, 2,000 written to ${path(name)} as ${format}\n`)
+    assert.deepEqual(await rowsOf(path(name)), await rowsOf(TRAFFIC))
+  })
+}
+
+test('the extension tells the format, and what is there is overwritten only with --force', async () => {
+  const out = path('x.csv')
+  await converted(DEMO, out)
+  const [header] = (await readFile(out, 'utf8')).split('\n')
+  assert.match(header, /^type,received,/)
+  assert.match(await refused(1, DEMO, out), /^flowkit: Cannot write ".*x\.csv": it exists already, overwrite/)
+  await converted(DEMO, out, '--force')
+})
+
+test('a stream is compressed where the name says so', async () => {
+  const plain = path('y.json')
+  for (const name of ['y.json', 'y.json.gz', 'y.json.zst']) await converted(TRAFFIC, path(name))
+  await converted(TRAFFIC, path('z.json'), '--compression', 'gzip:9')
+  const expected = await readFile(plain, 'utf8')
+  assert.equal(gunzipSync(await readFile(path('y.json.gz'))).toString(), expected)
+  assert.equal(zstdDecompressSync(await readFile(path('y.json.zst'))).toString(), expected)
+  assert.equal(gunzipSync(await readFile(path('z.json'))).toString(), expected)
+})
+
+test('a folder has a file for each length of time', async () => {
+  const out = path('split')
+  await converted(TRAFFIC, out, '--to-format', 'json', '--split', '2m')
+  const names = (await readdir(out)).sort()
+  assert.ok(names.length >= 5, `${names}`)
+  let count = 0
+  for (const name of names) {
+    assert.match(name, /^\d{11}[02468]\.json$/)
+    const rows = (await readFile(join(out, name), 'utf8')).trimEnd().split('\n')
+    count += rows.length
+    for (const row of rows) {
+      const { received } = JSON.parse(row)
+      const minute = received.replaceAll(/[-:T]/g, '').slice(0, 12)
+      assert.ok(Number(minute) - Number(name.slice(0, 12)) < 2, `${received} in ${name}`)
+    }
+  }
+  assert.equal(count, FLOWS)
+})
+
+test('standard output takes any stream format, JSON unless told', async () => {
+  const json = await flowkit(['convert', TRAFFIC, '-', 'proto udp'])
+  assert.equal(json.exitCode, 0)
+  for (const line of json.stdout.trimEnd().split('\n')) assert.equal(JSON.parse(line).proto, 17)
+  const csv = await flowkit(['convert', TRAFFIC, '-', '--to-format', 'csv', '--fields', 'src_addr,bytes'])
+  assert.match(csv.stdout, /^src_addr,bytes\n[\d.]+,\d+\n/)
+  assert.match(await refused(1, TRAFFIC, '-', '--to-format', 'parquet'), /it needs a file\n$/)
+})
+
+test('what a format has no place for is said by field, and --strict refuses it', async () => {
+  const out = path('narrow.pcap')
+  const listed = path('few.csv')
+  const said = await converted(TRAFFIC, listed, '--fields', 'src_addr,dst_addr,bytes')
+  assert.match(said, /\n {2}csv has no place for\n(.*\n)* {4}src_port +left out of 2,000 flows\n/)
+  const strict = await flowkit(['convert', TRAFFIC, out, '--strict'])
+  assert.equal(strict.exitCode, 0, strict.stderr) // IPFIX has a place for everything
+  const gone = path('gone.csv')
+  assert.match(await refused(3, TRAFFIC, gone, '--fields', 'bytes', '--strict'), /, 0 written to .* lets nothing/)
+  await assert.rejects(readFile(gone), { code: 'ENOENT' })
+})
+
+test('the report can be one JSON object', async () => {
+  const out = path('r.csv')
+  const said = await converted(TRAFFIC, out, '--fields', 'bytes', '--report', 'json')
+  const { read, written, writer } = JSON.parse(said)
+  assert.deepEqual([read, written], [FLOWS, FLOWS])
+  assert.deepEqual(writer.fields.src_addr, { left_out: FLOWS, narrowed: 0 })
+})
+
+test('damage is said, what is good is converted, and the exit code is 3', async () => {
+  const bytes = await readFile(TRAFFIC)
+  const cut = path('cut.pcap')
+  await writeFile(cut, bytes.subarray(0, bytes.length - 100))
+  const out = path('cut.json')
+  assert.match(await refused(3, cut, out), /cut\.pcap: Cannot read the record at byte \d+: the input ends/)
+  assert.ok((await readFile(out, 'utf8')).split('\n').length > 1000)
+  assert.match(await refused(3, cut, path('none.json'), '--strict'), /, 0 written to/)
+  assert.deepEqual((await readdir(folder)).filter((name) => /none/.test(name)), [])
+})
+
+test('what cannot be is said in a line', async () => {
+  assert.match(await refused(2, DEMO), /^flowkit: Cannot run convert: OUTPUT is missing/)
+  assert.match(await refused(2, DEMO, 'proto tcp'), /^flowkit: Cannot run convert: expected INPUT and OUTPUT/)
+  assert.match(await refused(1, DEMO, path('x.foo')), /Cannot tell the format of ".*x\.foo": name it with --to/)
+  assert.match(await refused(1, DEMO, path('x'), '--to-format', 'xml'), /Cannot find format "xml": known are /)
+  assert.match(await refused(1, DEMO, 'kafka://host/topic'), /Cannot write to "kafka:.*expected a file, a folder/)
+  assert.match(await refused(1, DEMO, path('x.json'), '--compression', 'lzo'), /choose one of none, gzip, zstd/)
+  assert.match(await refused(1, DEMO, path('x.json'), '--split', '1m'), /Cannot split what goes into/)
+  assert.match(await refused(1, DEMO, path('x.json'), '--map', 'bytes'), /Cannot use map "bytes": expected FIELD=/)
+})
+
+test('an archive is added to', async () => {
+  const out = path('twice')
+  await converted(TRAFFIC, out)
+  await converted(TRAFFIC, out)
+  assert.equal((await rowsOf(out)).length, 2 * FLOWS)
+})
