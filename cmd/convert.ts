@@ -1,16 +1,22 @@
+import { statSync } from 'node:fs'
 import { Type } from '@sinclair/typebox'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { FIELDS } from '../core/flow/fields.ts'
 import { newLoss } from '../core/flow/loss.ts'
 import type { FlowReader } from '../core/flow/stream.ts'
+import type { AddressSet } from '../core/steps/address-set.ts'
+import type { FlowFormat } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
-import { readInputs } from '../formats/locations.ts'
+import { findInputs, readInputs } from '../formats/locations.ts'
 import { isWritable, openOutput } from '../formats/outputs.ts'
 import { chooseFields } from './choose-fields.ts'
 import { choice, defineCommand, duration, type Command } from './command.ts'
 import { conversionText, isLossy, type Conversion } from './convert-report.ts'
+import { stepsOf, STEP_OPTIONS } from './convert-steps.ts'
 import { UsageError } from './errors.ts'
 import { faultReporter, fieldNamed, INPUT_OPTIONS, isFilter, resolveRequest } from './inputs.ts'
+import type { Io } from './io.ts'
+import { amount } from './loss-report.ts'
 
 const WRITABLE = FORMATS.filter(isWritable).map(({ name }) => name)
 
@@ -52,6 +58,7 @@ export const convert: Command = defineCommand({
       default: 'text', description: 'How the report of what was lost is written, on stderr',
     }),
     force: Type.Boolean({ default: false, description: 'Overwrite what is there' }),
+    ...STEP_OPTIONS,
     ...INPUT_OPTIONS,
   }),
   details: 'Flows are written as they are read, one by one. What a format has no place for is left out and '
@@ -75,6 +82,7 @@ export const convert: Command = defineCommand({
     const { inputs, ...window } = await resolveRequest([...places, ...filters], options, io)
     const chosen = options.store ?? options.fields
     const map = options.map && new Map(options.map.map(pairOf))
+    const { steps, originals } = await stepsOf(options)
     const output = await openOutput(place, {
       ...chosen ? chooseFields(chosen) : { extras: true },
       ...options.toFormat !== undefined && { format: options.toFormat },
@@ -91,10 +99,14 @@ export const convert: Command = defineCommand({
       ...map && { map: new Map(Array.from(map, ([field, name]) => [name, field])) },
     }, faults.report)
     let read = 0
+    let kept = 0
     const done = io.talk.progress(() => `${read} flows converted`)
+    let flows = counted(reader, (rows) => { read += rows })
+    for (const step of steps) flows = step.run(flows)
     try {
-      for await (const batch of counted(reader, (rows) => { read += rows })) {
+      for await (const batch of flows) {
         io.signal.throwIfAborted()
+        kept += batch.length
         await output.writer.write(batch)
       }
     } catch (error) {
@@ -105,7 +117,8 @@ export const convert: Command = defineCommand({
     }
     faults.finish()
     const conversion: Conversion = {
-      read, inputs: inputs.length, faults: faults.count, place, format: output.format.name, counts: [],
+      read, kept, inputs: inputs.length, faults: faults.count, place, format: output.format.name,
+      counts: steps.flatMap(({ counts }) => [...counts]),
       readerLoss, writerLoss: output.writer.loss?.() ?? newLoss(),
     }
     const isRefused = options.strict && (faults.count > 0 || isLossy(conversion))
@@ -114,9 +127,24 @@ export const convert: Command = defineCommand({
     if (options.report === 'json') io.talk.print(report)
     else io.talk.info(report)
     if (faults.count > 0 && read === 0) return 1
+    if (originals && !isRefused && await isLeaky(place, output.format, originals, io)) return 3
     return faults.count > 0 || isRefused ? 3 : 0
   },
 })
+
+/** Whether addresses that were to be replaced are in the output; says so. */
+async function isLeaky(
+  place: string, format: FlowFormat, originals: AddressSet, { stdin, talk }: Io,
+): Promise<boolean> {
+  const inputs = await findInputs([place], statSync(place).isDirectory() ? undefined : format.name, stdin)
+  const fields = FIELDS.map(({ id }) => id)
+  let count = 0
+  for await (const batch of readInputs(inputs, { fields }, () => {})) count += originals.countIn(batch)
+  if (originals.isFull) talk.warn('there are more addresses than can be looked for: some were not')
+  if (count > 0) talk.warn(`${place}: ${amount(count, 'address')} of it were in the input too`)
+  else talk.info(`${place}: no address of the input is in it`)
+  return count > 0
+}
 
 /** The flows of a reader, counted on their way. */
 async function* counted(reader: FlowReader, count: (rows: number) => void): FlowReader {

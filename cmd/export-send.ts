@@ -6,7 +6,7 @@ import {
 import type { UdpSender } from '../core/net/send.ts'
 import { newLoss, rowsLost } from '../core/flow/loss.ts'
 import { exportStreams, type EmitFrom, type ExportOptions } from '../core/netflow/encode/export-streams.ts'
-import { setSampling } from '../core/netflow/encode/reshape.ts'
+import { setSampling } from '../core/netflow/encode/set-sampling.ts'
 import { generateDatagrams } from '../core/netflow/generate/datagrams.ts'
 import type { TrafficOptions } from '../core/netflow/generate/options.ts'
 import { type Exported, type ExportedFlows } from './export-report.ts'

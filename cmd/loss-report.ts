@@ -2,7 +2,8 @@ import { lossByField, type Loss } from '../core/flow/loss.ts'
 
 /** `1,000 flows`, `1 flow`. */
 export function amount(count: number, thing: string): string {
-  return `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : 's'}`
+  const plural = thing.endsWith('s') ? 'es' : 's'
+  return `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : plural}`
 }
 
 /** What was lost, a line for each thing; none where nothing was. */

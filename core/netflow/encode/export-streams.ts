@@ -3,11 +3,11 @@ import { ID } from '../../flow/fields.ts'
 import type { Source } from '../../pcap/write.ts'
 import { copyBytes, exportMicros } from '../message.ts'
 import { addLoss, newLoss, type Loss } from '../../flow/loss.ts'
+import { dropField } from '../../flow/reshape.ts'
 import { sflowEncoder } from '../sflow/encode.ts'
 import { fillTimes } from './clock.ts'
 import { datagramEncoder, type ExportVersion } from './encode.ts'
 import type { DatagramEncoder, Emit } from './encoder.ts'
-import { dropField } from './reshape.ts'
 import type { SetEncoderOptions } from './sets.ts'
 
 /** How flows are to be exported. */

@@ -9,7 +9,8 @@ import { captureEncoder, collectorPort } from '../../../../core/netflow/encode/c
 import {
   DEFAULT_EXPORT, exportStreams, type EmitFrom, type ExportOptions,
 } from '../../../../core/netflow/encode/export-streams.ts'
-import { dropField, setSampling } from '../../../../core/netflow/encode/reshape.ts'
+import { dropField } from '../../../../core/flow/reshape.ts'
+import { setSampling } from '../../../../core/netflow/encode/set-sampling.ts'
 import { DatagramReader } from '../../../../core/pcap/datagrams.ts'
 import { EXPORTED, RECEIVED, rows, type Row } from '../messages.ts'
 import { batchOf } from './rows.ts'
