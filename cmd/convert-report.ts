@@ -35,10 +35,10 @@ export function conversionText(
       reader: lossObject(readerLoss), writer: lossObject(writerLoss),
     })
   }
-  const target = place === '-' ? 'standard output' : place
+  const target = `${place === '-' ? 'standard output' : place} as ${format}`
   const refused = isRefused ? ', since --strict lets nothing be lost' : ''
   return [
-    `${amount(read, 'flow')} read, ${written.toLocaleString('en-US')} written to ${target} as ${format}${refused}`,
+    `${amount(read, 'flow')} read, ${written.toLocaleString('en-US')} written to ${target}${refused}`,
     ...counts.map(([what, count]) => `${count.toLocaleString('en-US')} ${what}`),
     ...section('flowkit has no place for', readerLoss),
     ...section(`${format} has no place for`, writerLoss),

@@ -23,7 +23,9 @@ export const STEP_OPTIONS: {
   dedup: Type.Boolean({
     default: false, description: 'Remove flows that several exporters, or one twice, have reported',
   }),
-  biflow: Type.Boolean({ default: false, description: 'Make one flow of the two directions of a conversation' }),
+  biflow: Type.Boolean({
+    default: false, description: 'Make one flow of the two directions of a conversation',
+  }),
   anonymise: Type.Optional(Type.String({
     title: 'METHOD', examples: ['cryptopan', 'truncate', 'truncate:16', 'hmac'],
     description: 'Replace all addresses: cryptopan keeps which ones share a prefix, truncate:N keeps N bits '

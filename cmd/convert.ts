@@ -51,6 +51,9 @@ export const convert: Command = defineCommand({
       description: 'What fields are called in the other format: read where the input is JSON, CSV, CBOR or '
         + 'Parquet, else written',
     })),
+    addresses: choice(['numbers', 'text'], {
+      default: 'numbers', description: 'How Parquet has addresses: text is for other tools',
+    }),
     strict: Type.Boolean({
       default: false, description: 'Exit with 3, and leave no output, if anything would be lost',
     }),
@@ -79,6 +82,9 @@ export const convert: Command = defineCommand({
     if (place === undefined || places.length === 0) {
       throw new UsageError('Cannot run convert: expected INPUT and OUTPUT')
     }
+    if (place === '-' && options.verify) {
+      throw new FlowkitError('ERR_OPTION', 'Cannot use --verify with standard output: it cannot be read again')
+    }
     const { inputs, ...window } = await resolveRequest([...places, ...filters], options, io)
     const chosen = options.store ?? options.fields
     const map = options.map && new Map(options.map.map(pairOf))
@@ -89,6 +95,7 @@ export const convert: Command = defineCommand({
       ...options.compression !== undefined && { compression: options.compression },
       ...options.split !== undefined && { split: options.split * 1000 },
       ...map && { map },
+      textAddresses: options.addresses === 'text',
       force: options.force,
       print: (bytes) => io.write(bytes),
     })

@@ -55,12 +55,16 @@ export interface WriteRequest {
   readonly ipv6Full?: boolean
   /** What fields are called in this output: the field's name to theirs. */
   readonly map?: ReadonlyMap<string, string>
+  /** Addresses as text where the format has numbers for them. */
+  readonly textAddresses?: boolean
   /** How the format compresses what it writes, such as `lz4` or `zstd:9`; see `FlowFormat.compressions`. */
   readonly compression?: string
   /** Which version of the format to write, where it has several: `5`, `8.1`. */
   readonly version?: string
   /** Neither header nor summary around the lines of a text format. */
   readonly quiet?: boolean
+  /** Numbers neither scaled to thousands nor named where the format would do so. */
+  readonly plainNumbers?: boolean
 }
 
 /**
@@ -85,6 +89,8 @@ export interface FlowFormat {
   readonly compressions?: readonly string[]
   /** What a file with flows from `start` (µs) on is called, in a folder of many. */
   fileName?(start: number): string
+  /** What it writes tells the exporter's clock, which readers are to be asked for then. */
+  readonly clock?: boolean
   /** As `decoder` and `open`, for counter samples that lie beside the flows. */
   counterDecoder?(request: CounterRequest): RowDecoder<CounterRow[]>
   openCounters?(path: string, request: CounterRequest): CounterReader

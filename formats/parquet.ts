@@ -19,7 +19,7 @@ export const parquet: FlowFormat = {
     yield* readParquet([path], { ...request, onBad: ({ error }) => { throw error } })
   },
   openCounters: (path, request) => readCounters(path, request),
-  create: (path, { fields, extras }) => createParquetFile(path, {
-    ...fields && { fields }, ...extras !== undefined && { extras },
+  create: (path, { fields, extras, textAddresses = false }) => createParquetFile(path, {
+    ...fields && { fields }, ...extras !== undefined && { extras }, textAddresses,
   }),
 }

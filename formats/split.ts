@@ -26,7 +26,7 @@ interface Part {
 }
 
 /**
- * A writer of one file for each length of time, by the time that flows were received, or failing that began.
+ * A writer of one file for each length of time, by when flows were received, or failing that began.
  *
  * Flows whose file is closed already, since there were many at a time, go into another of that time, `NAME-2`.
  */

@@ -3,7 +3,8 @@ import type { FlowBatch } from '../flow/batch.ts'
 import { FIELDS } from '../flow/fields.ts'
 
 /** Ids of the fields that are IP addresses. */
-export const ADDRESS_FIELDS: readonly number[] = FIELDS.filter(({ type }) => type === 'addr').map(({ id }) => id)
+export const ADDRESS_FIELDS: readonly number[] =
+  FIELDS.filter(({ type }) => type === 'addr').map(({ id }) => id)
 
 /** IP addresses, as many as there is room for. */
 export interface AddressSet {

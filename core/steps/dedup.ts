@@ -12,12 +12,14 @@ interface Seen {
   /** From when to when it reported it, µs. */
   start: number
   end: number
-  /** The latest of its records, whose repetition is none. */
-  record: string
+  /** Its latest records: one that says the same again says nothing. */
+  readonly records: Set<string>
 }
 
 /** Conversations that are remembered. */
 const MOST_SEEN = 1 << 19
+/** Records of each that are. */
+const MOST_RECORDS = 64
 /** µs by which clocks and timeouts of exporters may differ. */
 const TOLERANCE = 15e6
 
@@ -63,16 +65,21 @@ export function deduplicator(): FlowStep {
         const end = spans.end(row)
         const record = recordOf(batch, row, start, end)
         const seen = find(key)
-        const isOld = seen === undefined || start > seen.end + TOLERANCE || end < seen.start - TOLERANCE
-        if (isOld) remember(key, { exporter, start, end, record })
-        else if (seen.exporter !== exporter || seen.record === record) {
+        const isNear = seen !== undefined && start <= seen.end + TOLERANCE && end >= seen.start - TOLERANCE
+        if (seen?.exporter === exporter) {
+          if (seen.records.has(record)) {
+            kept[row] = 0
+            count('repeated flows removed')
+            continue
+          }
+          if (seen.records.size >= MOST_RECORDS) seen.records.delete(seen.records.values().next().value!)
+          seen.records.add(record)
+          seen.start = isNear ? Math.min(seen.start, start) : start
+          seen.end = isNear ? Math.max(seen.end, end) : end
+        } else if (isNear) {
           kept[row] = 0
-          count(seen.exporter === exporter ? 'repeated flows removed' : removedOf(batch, row))
-        } else {
-          seen.start = Math.min(seen.start, start)
-          seen.end = Math.max(seen.end, end)
-          seen.record = record
-        }
+          count(removedOf(batch, row))
+        } else remember(key, { exporter, start, end, records: new Set([record]) })
       }
       batch.keep(kept)
       if (batch.length > 0) yield batch

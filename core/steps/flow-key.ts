@@ -25,7 +25,9 @@ export function flowKeys(batch: FlowBatch): FlowKeys {
   const [srcPorts, dstPorts, protos] = [ID.srcPort, ID.dstPort, ID.proto].map(has)
   const key = Buffer.alloc(2 * ADDRESS + PORTS)
 
-  function keyOf(row: number, from: AddressColumn, to: AddressColumn, isReverse: boolean): string | undefined {
+  function keyOf(
+    row: number, from: AddressColumn, to: AddressColumn, isReverse: boolean,
+  ): string | undefined {
     const index = shape[row]
     if (sources[index] === 0 || destinations[index] === 0) return undefined
     putAddress(key, 0, from, row)

@@ -147,3 +147,42 @@ test('an archive is added to', async () => {
   await converted(TRAFFIC, out)
   assert.equal((await rowsOf(out)).length, 2 * FLOWS)
 })
+
+test('addresses are replaced, and looked for in the output', async () => {
+  const key = path('key')
+  await writeFile(key, `0x${'0123456789abcdef'.repeat(4)}\n`)
+  const options = ['--anonymise', 'cryptopan', '--key-file', key]
+  const said = await converted(TRAFFIC, path('anonymous.parquet'), ...options, '--verify', '--keep', '10.0.0.0/8')
+  assert.match(said, /\n {2}[\d,]+ addresses replaced\nflowkit: .*: no address of the input is in it\n$/)
+  const before = await rowsOf(TRAFFIC)
+  const after = await rowsOf(path('anonymous.parquet'))
+  assert.equal(after.length, before.length)
+  const kept = (rows: readonly string[]) => rows.filter((row) => /"src_addr":"10\./.test(row)).length
+  assert.equal(kept(after), kept(before))
+  const cut = ['--anonymise', 'truncate:32', '--verify']
+  assert.match(await refused(3, TRAFFIC, path('same.parquet'), ...cut), / addresses of it were in the input too/)
+  assert.match(await refused(1, TRAFFIC, path('no.json'), '--anonymise', 'hmac'), /name its secret with --key-file/)
+  assert.match(await refused(1, TRAFFIC, path('no.json'), '--keep', '10.0.0.0/8'), /--keep without --anonymise/)
+  const short = ['--anonymise', 'hmac', '--key-file', path('short')]
+  await writeFile(path('short'), 'secret')
+  assert.match(await refused(1, TRAFFIC, path('no.json'), ...short), /at least 16 bytes wanted, 6 found/)
+})
+
+test('both directions become one flow, and what comes twice counts once', async () => {
+  const both = await converted(TRAFFIC, path('both.parquet'), '--biflow')
+  const [, pairs] = /\n {2}([\d,]+) pairs of flows stitched together\n/.exec(both)!
+  const rows = await rowsOf(path('both.parquet'))
+  assert.equal(rows.length, FLOWS - Number(pairs))
+  assert.equal(rows.filter((row) => row.includes('"rev_bytes":')).length, Number(pairs))
+  const once = await converted(TRAFFIC, TRAFFIC, path('once.parquet'), '--dedup')
+  assert.match(once, /flowkit: 4,000 flows read, [\d,]+ written/)
+  const [single, twice] = [path('single.parquet'), path('once.parquet')]
+  await converted(TRAFFIC, single, '--dedup')
+  assert.deepEqual(await rowsOf(twice), await rowsOf(single))
+})
+
+test('Parquet has addresses as text for other tools', async () => {
+  await converted(TRAFFIC, path('text.parquet'), '--addresses', 'text')
+  const { stdout, stderr } = await flowkit(['read', path('text.parquet'), '-n', '1', '-o', 'json'])
+  assert.match(stdout, /"src_addr":"[\d.]+|[\da-f:]+"/, stderr)
+})

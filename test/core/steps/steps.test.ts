@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatIpv4, formatIpv6, ipv6Storage, parseIpv4, parseIpv6, type AddressColumn } from '../../../core/flow/address.ts'
+import {
+  formatIpv4, formatIpv6, ipv6Storage, parseIpv4, parseIpv6, type AddressColumn,
+} from '../../../core/flow/address.ts'
 import { FlowBatch } from '../../../core/flow/batch.ts'
 import { FIELDS, ID } from '../../../core/flow/fields.ts'
 import { parsePrefix } from '../../../core/flow/prefix.ts'
@@ -86,7 +88,8 @@ test('truncation keeps the first bits, and the maker of a device', async () => {
 })
 
 test('the same address has the same pseudonym, with another key another', async () => {
-  const rows = [{ srcAddr: '192.0.2.1', dstAddr: '192.0.2.2' }, { srcAddr: '192.0.2.2', dstAddr: '192.0.2.1' }]
+  const [a, b] = ['192.0.2.1', '192.0.2.2']
+  const rows = [{ srcAddr: a, dstAddr: b }, { srcAddr: b, dstAddr: a }]
   const [first, second] = await done(anonymiser({ map: hmacPseudonyms(Buffer.alloc(16, 1)), keep: [] }), rows)
   assert.deepEqual(second, { srcAddr: first.dstAddr, dstAddr: first.srcAddr })
   const [other] = await done(anonymiser({ map: hmacPseudonyms(Buffer.alloc(16, 2)), keep: [] }), rows)
