@@ -6,7 +6,7 @@ import { FlowkitError } from '../core/flow/errors.ts'
 import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../core/flow/fields.ts'
 import { NAME_SETS, type NameSet } from '../core/flow/labels.ts'
 import type { Fault, FlowReader } from '../core/flow/stream.ts'
-import type { ReadRequest, WriteRequest } from '../formats/format.ts'
+import type { FlowFormat, ReadRequest, WriteRequest } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
 import { findFormat, readInputs, type Input, type InputFault } from '../formats/locations.ts'
 import { chooseFields, type ChosenFields } from './choose-fields.ts'
@@ -92,13 +92,14 @@ export const read: Command = defineCommand({
     const chosen = options.fields && chooseFields(options.fields)
     const sort = options.sort === undefined ? undefined : sortOrder(options.sort)
     const { inputs, ...window } = request
-    const asked = { ...window, ...wanted(chosen, sort?.field, request, options) }
+    const output = findFormat(options.output ?? (io.stdout.isTTY ? 'table' : 'json'))
+    const asked = { ...window, ...wanted(chosen, sort?.field, output, request, options) }
     const reader = sort && !options.summary
       ? sortedFlows(inputs, asked, sort, options.n, faults.report)
       : readInputs(inputs, asked, faults.report)
     const count = options.summary
       ? await printSummary(reader, { ...request, output: options.output, onFault: faults.report }, io)
-      : await print(reader, chosen, options, io)
+      : await print(reader, chosen, output, options, io)
     faults.finish()
     if (faults.count === 0) return 0
     return count === 0 ? 1 : 3
@@ -106,7 +107,6 @@ export const read: Command = defineCommand({
 })
 
 interface PrintOptions {
-  readonly output?: string
   readonly n?: number
   readonly names: NameSet
   readonly scale: boolean
@@ -116,12 +116,11 @@ interface PrintOptions {
 
 /** Print flows until the input, `-n` or the reader of stdout ends. @returns how many */
 async function print(
-  reader: FlowReader, chosen: ChosenFields | undefined, options: PrintOptions, io: Io,
+  reader: FlowReader, chosen: ChosenFields | undefined, format: FlowFormat, options: PrintOptions, io: Io,
 ): Promise<number> {
-  const name = options.output ?? (io.stdout.isTTY ? 'table' : 'json')
-  const format = findFormat(name)
   if (!format.encoder) {
-    throw new FlowkitError('ERR_OPTION', `Cannot print format ${name}: choose one of ${OUTPUTS.join(', ')}`)
+    const known = OUTPUTS.join(', ')
+    throw new FlowkitError('ERR_OPTION', `Cannot print format ${format.name}: choose one of ${known}`)
   }
   const writing: WriteRequest = {
     names: options.names, utc: options.utc, ipv6Full: options.fullIpv6,
@@ -146,14 +145,15 @@ async function print(
 
 /** What readers need to deliver: what is printed, filtered, ordered and scaled by. */
 function wanted(
-  chosen: ChosenFields | undefined, sortField: Field | undefined, request: Request,
+  chosen: ChosenFields | undefined, sortField: Field | undefined, output: FlowFormat, request: Request,
   { summary, scale }: { readonly summary: boolean, readonly scale: boolean },
 ): { fields?: number[], extras?: boolean } {
   const shown = summary
     ? [ID.bytes, ID.packets, ID.flows, ID.exporterAddr, ID.type, ...WINDOW_FIELDS]
-    : chosen?.fields
+    : chosen?.fields ?? output.printed
   if (!shown) {
-    return sortField && CLOCK_FIELDS.includes(sortField.id) ? { fields: FIELDS.map((field) => field.id) } : {}
+    const needsClock = output.clock === true || (sortField && CLOCK_FIELDS.includes(sortField.id))
+    return needsClock ? { fields: FIELDS.map(({ id }) => id), extras: true } : {}
   }
   const fields = new Set([...shown, ...WINDOW_FIELDS, ID.flowStartNs, ID.flowEndNs, ID.etype])
   if (request.filter) for (const id of filterFields(request.filter)) fields.add(id)

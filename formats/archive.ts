@@ -8,6 +8,7 @@ export const archive: FlowFormat = {
   name: 'archive',
   summary: 'Folder of Parquet files by hour, flowkit\'s own',
   extensions: [],
+  appends: true,
   open: (path, request) => openArchive(path, request),
   openCounters: (path, request) => readCounters(path, request),
   create: (path, { fields, extras }) => openArchiveWriter(path, {

@@ -4,7 +4,9 @@ import { fieldLabel, printedFields } from '../core/flow/labels.ts'
 import { loseFields, newLoss } from '../core/flow/loss.ts'
 import type { Shape } from '../core/flow/shape.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
+import { csvDecoder, headerNames } from './csv-rows.ts'
 import type { FlowFormat, WriteRequest } from './format.ts'
+import { fieldByAnyName, targetOf } from './named-rows.ts'
 import { RowWriter, type Cell, type Layout } from './render.ts'
 
 /**
@@ -18,6 +20,14 @@ export const csv: FlowFormat = {
   name: 'csv',
   summary: 'Comma-separated values with a header',
   extensions: ['.csv'],
+  probe: (head) => {
+    const names = headerNames(head)
+    const known = names.filter((name) => fieldByAnyName(name) !== undefined)
+    return known.length >= 2 && known.length * 2 >= names.length ? 70 : 0
+  },
+  decoder: ({ map, extras = false, loss, onFault }) => {
+    return csvDecoder({ extras, loss, target: (name) => targetOf(name, map) }, onFault)
+  },
   encoder,
 }
 

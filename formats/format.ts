@@ -80,6 +80,8 @@ export interface FlowFormat {
   probe?(head: Uint8Array): number
   decoder?(request: ReadRequest): FlowDecoder
   encoder?(request: WriteRequest): FlowEncoder
+  /** Ids of the fields that the encoder looks at, so that no more need be read; absent: all. */
+  readonly printed?: readonly number[]
   /** Open a file or folder; the reader applies the whole of `request` itself. */
   open?(path: string, request: ReadRequest): FlowReader
   create?(path: string, request: WriteRequest): Promise<FlowWriter>

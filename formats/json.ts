@@ -2,8 +2,10 @@ import type { FlowBatch } from '../core/flow/batch.ts'
 import { FIELDS, ID, type Field, type FieldType } from '../core/flow/fields.ts'
 import { fieldLabel, printedFields, type NameSet } from '../core/flow/labels.ts'
 import type { Shape } from '../core/flow/shape.ts'
-import type { FlowEncoder } from '../core/flow/stream.ts'
-import type { FlowFormat, WriteRequest } from './format.ts'
+import type { FlowDecoder, FlowEncoder } from '../core/flow/stream.ts'
+import type { FlowFormat, ReadRequest, WriteRequest } from './format.ts'
+import { firstKeys, jsonDecoder } from './json-objects.ts'
+import { fieldByAnyName, targetOf, type NamedRowsOptions } from './named-rows.ts'
 import { RowWriter, type Cell, type Layout } from './render.ts'
 
 /** JSON Lines: one object a line, with the fields that the flow has. */
@@ -11,6 +13,12 @@ export const json: FlowFormat = {
   name: 'json',
   summary: 'One JSON object a line',
   extensions: ['.json', '.ndjson', '.jsonl'],
+  probe: (head) => {
+    const keys = firstKeys(head)
+    const known = keys.filter((key) => fieldByAnyName(key) !== undefined)
+    return known.length >= 2 && known.length * 2 >= keys.length ? 80 : 0
+  },
+  decoder,
   encoder: encodeLines,
 }
 
@@ -19,6 +27,7 @@ export const jsonArray: FlowFormat = {
   name: 'json-array',
   summary: 'One JSON array of objects',
   extensions: [],
+  decoder,
   encoder: encodeArray,
 }
 
@@ -26,6 +35,12 @@ export const jsonArray: FlowFormat = {
 const NUMBERS: ReadonlySet<FieldType> = new Set(['u8', 'u16', 'u32', 'u64', 'count'])
 
 const FAMILIES = [4, 6] as const
+
+/** Objects one after the other, or in an array, whoever has written them: by any names that flowkit knows. */
+function decoder({ map, extras = false, loss, onFault }: ReadRequest): FlowDecoder {
+  const options: NamedRowsOptions = { extras, loss, target: (name) => targetOf(name, map) }
+  return jsonDecoder(() => options, onFault)
+}
 
 function encodeLines(request: WriteRequest): FlowEncoder {
   const rows = rowWriter(request, '}\n')

@@ -48,10 +48,10 @@ function counterDecoder({ onFault, onNote }: CounterRequest): RowDecoder<Counter
   })
   return {
     decode: counters.decode,
-    end(rows) {
+    end(rows, rest) {
       const { counterRecords } = sflow.counts
       if (counterRecords.size > 0) onNote(unknownFormats(counterRecords))
-      counters.end?.(rows)
+      counters.end?.(rows, rest)
     },
   }
 }

@@ -67,7 +67,7 @@ const NETFLOW9_CISCO_BIT = 0x8000
 interface Index {
   /** In the order of the lists. */
   readonly listed: readonly Element[]
-  readonly byKey: ReadonlyMap<number, Element>
+  readonly byKey: Map<number, Element>
   readonly byName: ReadonlyMap<string, Element>
 }
 
@@ -92,6 +92,31 @@ export function findElementByName(name: string): Element | undefined {
 /** Name of an element, `en<PEN>id<ID>` where it has none that is known (as ipfixcol2 writes it). */
 export function elementName(pen: number, id: number): string {
   return findElement(pen, id)?.name ?? `en${pen}id${id}`
+}
+
+/** The enterprise number of what other tools' files have and no registry: IANA has none so large. */
+export const FOREIGN_PEN = 0xffffffff
+const MOST_FOREIGN = 0x8000
+const foreign = new Map<string, number>()
+
+/**
+ * An element that stands for a key of another tool's file, by its name, as text or as a number.
+ *
+ * @returns undefined once there are too many names
+ */
+export function foreignElement(name: string, type: 'string' | 'float64'): Element | undefined {
+  let number = foreign.get(name)
+  if (number === undefined) {
+    if (foreign.size === MOST_FOREIGN) return undefined
+    foreign.set(name, number = foreign.size)
+  }
+  index ??= buildIndex()
+  const id = number * 2 + (type === 'string' ? 0 : 1)
+  const known = index.byKey.get(keyOf(FOREIGN_PEN, id))
+  if (known) return known
+  const element: Element = { pen: FOREIGN_PEN, id, name, type, units: '' }
+  index.byKey.set(keyOf(FOREIGN_PEN, id), element)
+  return element
 }
 
 /** Every element of the lists: IANA's, each enterprise's, then NetFlow v9's. */

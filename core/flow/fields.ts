@@ -200,6 +200,15 @@ const TABLE = {
   out_acl: ['octets', '33001', 'egress_acl - - -', 'Output access list, entry and extended entry'],
   flow_id: ['u64', '148', 'connect_id - - -', 'Flow or connection the exporter numbers so'],
   user_name: ['text', '371 40000', 'user_name - - -', 'Name of the user'],
+  pf_action: ['u8', '', '- - - -', 'What a rule of pf did: 0 pass, 1 block'],
+  pf_reason: ['u8', '', '- - - -', 'Why pf did it: 0 a rule matched'],
+  pf_direction: ['u8', '', '- - - -', 'Where pf saw the packets: 1 in, 2 out'],
+  pf_rule: ['u32', '', '- - - -', 'Number of the rule of pf'],
+
+  // Tunnels
+  tun_src_addr: ['addr', '', 'src_tun_ip - - -', 'Source address of the tunnel around the flow'],
+  tun_dst_addr: ['addr', '', 'dst_tun_ip - - -', 'Destination address of the tunnel around the flow'],
+  tun_proto: ['u8', '', 'tun_proto - - -', 'IP protocol number of the tunnel'],
 
   // Applications and delays
   application_id: ['octets', '95', '- - - -', 'Application: classification engine and selector (RFC 6759)'],

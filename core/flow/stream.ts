@@ -37,8 +37,14 @@ export interface RowDecoder<Rows> {
    * alone, and comes back whole in the next call
    */
   decode(bytes: Uint8Array, at: number, rows: Rows): number
-  /** The input has ended: append what was waiting. */
-  end?(rows: Rows): void
+  /**
+   * The input has ended: append what was waiting.
+   *
+   * @param rest what `decode` has left alone; unless it is taken here, as a last line without its end, the
+   *   input was cut short
+   * @returns how many bytes of it were taken, nothing for none
+   */
+  end?(rows: Rows, rest?: Uint8Array): number | void
 }
 
 /** Turns the bytes of one stream format into flows. */
@@ -89,13 +95,14 @@ export async function* readRows<Rows extends { readonly length: number }>(
     offset += at
   }
   let failure: unknown
+  let taken = 0
   try {
-    decoder.end?.(rows)
+    taken = decoder.end?.(rows, rest) ?? 0
   } catch (error) {
     failure = error
   }
   if (rows.length > 0) yield rows
-  if (rest.length > 0) {
+  if (rest.length > taken) {
     const found = `the input ends ${rest.length} bytes into it`
     throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: ${found}`)
   }

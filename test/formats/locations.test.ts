@@ -87,7 +87,7 @@ test('what cannot be read is refused with the reason', async () => {
   await refuse(['package.json'], undefined, { code: 'ERR_UNSUPPORTED', message: /name it with --from-format$/ })
   await refuse(['-'], undefined, { code: 'ERR_INPUT', message: 'Cannot read "standard input": it is empty' })
   await refuse([V5], 'nonsense', { code: 'ERR_OPTION', message: /^Cannot find format "nonsense": known are archive, / })
-  await refuse([V5], 'csv', { code: 'ERR_OPTION', message: 'Cannot read format csv here: it is for output only' })
+  await refuse([V5], 'table', { code: 'ERR_OPTION', message: 'Cannot read format table here: it is for output only' })
   await refuse(['-'], 'parquet', { code: 'ERR_OPTION', message: 'Cannot read format parquet here: it needs a file' })
   assert.equal(findFormat('json').name, 'json')
 })

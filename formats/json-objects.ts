@@ -1,0 +1,110 @@
+/** JSON objects one after the other: lines, an array, or just so. */
+import type { FlowBatch } from '../core/flow/batch.ts'
+import { FlowkitError } from '../core/flow/errors.ts'
+import type { Fault, FlowDecoder } from '../core/flow/stream.ts'
+import { isFull, namedRows, type NamedRowsOptions, type StoreRow } from './named-rows.ts'
+
+/** Bytes that an object may have. */
+const MOST_BYTES = 1 << 20
+/** Lists of keys remembered. */
+const MOST_LISTS = 1024
+
+const QUOTE = 34
+const BACKSLASH = 92
+const OPEN = 123
+const CLOSE = 125
+const NEWLINE = 10
+/** What may stand between objects: space, tab, line ends, and what an array has. */
+const BETWEEN = new Set([32, 9, 13, NEWLINE, 44, 91, 93])
+
+/** Integers that JSON.parse would round: as text, no digit of them is lost. */
+const LARGE = /(?<!\\)(":\s*)(\d{16,})(?=\s*[,}])/g
+
+/**
+ * A decoder of flows that are objects, a member for each field.
+ *
+ * @param optionsOf what becomes of the names of an object, by its kind
+ * @param kindOf the kind of an object
+ */
+export function jsonDecoder(
+  optionsOf: (kind: string) => NamedRowsOptions, onFault: (fault: Fault) => void,
+  kindOf: (object: Record<string, unknown>) => string = () => '',
+): FlowDecoder {
+  const stores = new Map<string, StoreRow>()
+  let consumed = 0 // bytes of the input before the ones at hand
+
+  function store(text: string, batch: FlowBatch): void {
+    const object = JSON.parse(text.replace(LARGE, '$1"$2"')) as Record<string, unknown>
+    const keys = Object.keys(object)
+    const kind = kindOf(object)
+    const list = `${kind}\n${keys.join('\n')}`
+    let row = stores.get(list)
+    if (!row) {
+      row = namedRows(keys, optionsOf(kind))
+      if (stores.size < MOST_LISTS) stores.set(list, row)
+    }
+    row(batch, Object.values(object))
+  }
+
+  return {
+    decode(bytes, at, batch) {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+      const begun = at
+      while (!isFull(batch)) {
+        while (at < bytes.length && BETWEEN.has(bytes[at])) at++
+        if (at === bytes.length) break
+        const end = bytes[at] === OPEN ? objectEnd(bytes, at) : lineEnd(bytes, at)
+        if (end < 0) {
+          if (bytes.length - at > MOST_BYTES) throw tooLong(consumed + at - begun)
+          break
+        }
+        try {
+          store(text.toString('utf8', at, end), batch)
+        } catch (error) {
+          if (!(error instanceof SyntaxError)) throw error
+          const reason = `Cannot read JSON object: ${error.message.replace(/^(.{200}).*/s, '$1')}`
+          onFault({ code: 'ERR_MALFORMED', reason, offset: consumed + at - begun })
+        }
+        at = end
+      }
+      consumed += at - begun
+      return at
+    },
+  }
+}
+
+/** The offset behind the object at `at`, -1 if it is not all there. A line that ends inside a text ends it too. */
+function objectEnd(bytes: Uint8Array, at: number): number {
+  let depth = 0
+  for (let i = at; i < bytes.length; i++) {
+    const byte = bytes[i]
+    if (byte === QUOTE) {
+      i++
+      while (i < bytes.length && bytes[i] !== QUOTE) {
+        if (bytes[i] === BACKSLASH) i++
+        else if (bytes[i] === NEWLINE) return i // JSON's texts have no line ends: it is damaged
+        i++
+      }
+    } else if (byte === NEWLINE && bytes[i + 1] === OPEN) return i // the next line's, and this one is damaged
+    else if (byte === OPEN) depth++
+    else if (byte === CLOSE && --depth === 0) return i + 1
+  }
+  return -1
+}
+
+/** The end of a line that is no object; -1 if it is not there. */
+function lineEnd(bytes: Uint8Array, at: number): number {
+  return bytes.indexOf(NEWLINE, at)
+}
+
+function tooLong(offset: number): FlowkitError {
+  const reason = `Cannot read JSON object at byte ${offset}: at most ${MOST_BYTES} bytes are expected`
+  return new FlowkitError('ERR_LIMIT', reason)
+}
+
+/** The keys of the first object that a file begins with, as far as they are there. */
+export function firstKeys(head: Uint8Array): string[] {
+  const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString('utf8')
+  if (!/^[\s[]*\{/.test(text)) return []
+  return Array.from(text.split('}', 1)[0].matchAll(/"([^"\\]+)"\s*:/g), ([, key]) => key)
+}

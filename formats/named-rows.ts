@@ -1,0 +1,172 @@
+/** Rows whose values come by name, as in JSON, CSV and CBOR. */
+import { BATCH_SIZE, type FlowBatch } from '../core/flow/batch.ts'
+import { findElement, findElementByName, foreignElement, type Element } from '../core/flow/elements.ts'
+import { FIELDS, findField, ID, type Field } from '../core/flow/fields.ts'
+import { fieldLabel, NAME_SETS } from '../core/flow/labels.ts'
+import { loseElement, type Loss } from '../core/flow/loss.ts'
+import { parseScalar } from '../core/flow/parse-scalar.ts'
+import {
+  makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits,
+} from '../core/flow/shape.ts'
+import { lastTime, storeValue } from '../core/flow/store-value.ts'
+
+/** What becomes of the values of one name. */
+export interface Target {
+  /** Fields that it fills, all or none. */
+  readonly ids: readonly number[]
+  /** @returns whether the row has it: nothing was stored otherwise */
+  store(batch: FlowBatch, row: number, value: unknown): boolean
+}
+
+/** What becomes of names. */
+export interface NamedRowsOptions {
+  /** What a name is for: a field's own, as a rule. Undefined: an element without a field, or nobody's. */
+  target(name: string): Target | undefined
+  /** Whether elements without a field are kept. */
+  readonly extras: boolean
+  /** Takes what is not. */
+  readonly loss?: Loss | undefined
+}
+
+/** Appends rows of the same names. */
+export type StoreRow = (batch: FlowBatch, values: readonly unknown[]) => void
+
+/** The target of a field by its own type. */
+export function fieldTarget(field: Field): Target {
+  const nanos = field.id === ID.flowStart ? ID.flowStartNs : field.id === ID.flowEnd ? ID.flowEndNs : -1
+  if (nanos < 0) return { ids: [field.id], store: (batch, row, value) => storeValue(batch, field, row, value) }
+  return {
+    ids: [field.id, nanos],
+    store(batch, row, value) {
+      if (!storeValue(batch, field, row, value)) return false
+      const below = batch.column(nanos) as Uint16Array
+      below[row] = lastTime.nanos
+      return true
+    },
+  }
+}
+
+const byAnyName = new Map<string, Field>()
+
+/** The field that any of the sets of names calls so, flowkit's own first. */
+export function fieldByAnyName(name: string): Field | undefined {
+  if (byAnyName.size === 0) {
+    for (const set of NAME_SETS) {
+      for (const field of FIELDS) {
+        for (const family of [undefined, 4, 6] as const) {
+          const label = fieldLabel(field, set, family)
+          if (!byAnyName.has(label)) byAnyName.set(label, field)
+        }
+      }
+    }
+  }
+  return byAnyName.get(name)
+}
+
+/** The target of a name: by a map of names to fields' own, else by any name that flowkit knows. */
+export function targetOf(name: string, map?: ReadonlyMap<string, string>): Target | undefined {
+  const field = findField(map?.get(name) ?? name) ?? fieldByAnyName(name)
+  return field && fieldTarget(field)
+}
+
+/** Shapes remembered of one list of names. */
+const MOST_SHAPES = 4096
+
+/** What the values of one name fill: a field, or an element that has none. */
+interface Place {
+  readonly name: string
+  readonly target: Target | undefined
+  /** By the kind of value, text or number. */
+  readonly elements: readonly [text: Element | undefined, number: Element | undefined]
+}
+
+/** Whether a row has a value: not, as a field or as text, or as a number. */
+const NONE = 0
+const TEXT = 1
+const NUMBER = 2
+
+/** How to append rows whose values have these names, in this order. */
+export function namedRows(names: readonly string[], options: NamedRowsOptions): StoreRow {
+  const { extras, loss } = options
+  const places = names.map((name) => placeOf(name, options))
+  const shapes = new Map<string, Shape>()
+  const present = new Uint8Array(names.length)
+
+  function storeFields(batch: FlowBatch, row: number, values: readonly unknown[]): TimeDigits {
+    let digits: TimeDigits = -1
+    for (let i = 0; i < places.length; i++) {
+      const { target } = places[i]
+      const value = values[i]
+      present[i] = NONE
+      if (!target || value === null || value === undefined) continue
+      lastTime.digits = -1
+      if (!target.store(batch, row, value)) continue
+      present[i] = TEXT
+      if (lastTime.digits > digits && target.ids.length === 2) digits = lastTime.digits
+    }
+    return digits
+  }
+
+  function storeExtras(batch: FlowBatch, row: number, values: readonly unknown[]): void {
+    const start = batch.heapLength
+    for (let i = 0; i < places.length; i++) {
+      const { name, target, elements } = places[i]
+      const value = values[i]
+      if (target || value === null || value === undefined) continue
+      const kind = typeof value === 'number' ? NUMBER : TEXT
+      const plain = typeof value === 'object' ? JSON.stringify(value) : value
+      const bytes = extras ? parseScalar(elements[kind - 1]?.type, plain) : undefined
+      if (bytes && elements[kind - 1] && bytes.length < VARIABLE_LENGTH) {
+        batch.addBytes(Uint8Array.of(bytes.length >> 8, bytes.length), 0, 2)
+        batch.addBytes(bytes, 0, bytes.length)
+        present[i] = kind
+      } else if (loss) loseElement(loss, name, 1)
+    }
+    const pairs = batch.useExtras()
+    pairs[row * 2] = start
+    pairs[row * 2 + 1] = batch.heapLength - start
+  }
+
+  function shapeFor(digits: TimeDigits): Shape {
+    const key = `${digits}${Buffer.from(present.buffer).toString('latin1')}`
+    const known = shapes.get(key)
+    if (known) return known
+    const ids: number[] = []
+    const found: ExtraElement[] = []
+    for (const [i, { target, elements }] of places.entries()) {
+      if (present[i] === NONE) continue
+      if (target) ids.push(...target.ids)
+      else {
+        const { pen, id } = elements[present[i] - 1]!
+        found.push({ pen, id, length: VARIABLE_LENGTH })
+      }
+    }
+    const shape = makeShape(ids, digits, found)
+    if (shapes.size < MOST_SHAPES) shapes.set(key, shape)
+    return shape
+  }
+
+  const hasExtras = places.some(({ target }) => !target)
+  return (batch, values) => {
+    const row = batch.length
+    batch.reserve(1)
+    const digits = storeFields(batch, row, values)
+    if (hasExtras) storeExtras(batch, row, values)
+    batch.shape[row] = batch.intern(shapeFor(digits))
+    batch.length = row + 1
+  }
+}
+
+/** Whether a batch takes no more rows for now. */
+export function isFull({ length }: FlowBatch): boolean {
+  return length >= BATCH_SIZE
+}
+
+function placeOf(name: string, { target }: NamedRowsOptions): Place {
+  const found = target(name)
+  if (found) return { name, target: found, elements: [undefined, undefined] }
+  const [, pen, id] = /^en(\d+)id(\d+)$/.exec(name) ?? []
+  const known = id === undefined ? findElementByName(name) : findElement(Number(pen), Number(id))
+  if (known) return { name, target: undefined, elements: [known, known] }
+  return { name, target: undefined, elements: [foreignElement(name, 'string'), foreignElement(name, 'float64')] }
+}
