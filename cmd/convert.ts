@@ -34,6 +34,9 @@ export const convert: Command = defineCommand({
       title: 'NAME', examples: WRITABLE,
       description: 'Format of the output, where its extension does not tell it',
     })),
+    toVersion: Type.Optional(Type.String({
+      title: 'V', description: 'Version of the format, where it has several: 5, 8.1 of flow-tools',
+    })),
     fields: Type.Optional(Type.Array(Type.String({ title: 'FIELD' }), {
       description: 'Fields to write, in formats that let one choose: names, core or all',
     })),
@@ -92,6 +95,7 @@ export const convert: Command = defineCommand({
     const output = await openOutput(place, {
       ...chosen ? chooseFields(chosen) : { extras: true },
       ...options.toFormat !== undefined && { format: options.toFormat },
+      ...options.toVersion !== undefined && { version: options.toVersion },
       ...options.compression !== undefined && { compression: options.compression },
       ...options.split !== undefined && { split: options.split * 1000 },
       ...map && { map },

@@ -6,6 +6,8 @@ import { FlowkitError } from './flow/errors.ts'
 /** A file that has its name once it is whole. */
 export interface OutputFile {
   write(bytes: Uint8Array): Promise<void>
+  /** Write over what lies from `position` on and was written before. */
+  writeAt(bytes: Uint8Array, position: number): Promise<void>
   /** Make it durable, and give it its name. */
   close(): Promise<void>
   /** Leave nothing behind. */
@@ -55,6 +57,11 @@ export async function createOutputFile(path: string): Promise<OutputFile> {
     abort,
     async write(bytes) {
       for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten
+    },
+    async writeAt(bytes, position) {
+      for (let at = 0; at < bytes.length;) {
+        at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten
+      }
     },
     async close() {
       try {

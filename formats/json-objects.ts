@@ -73,7 +73,7 @@ export function jsonDecoder(
   }
 }
 
-/** The offset behind the object at `at`, -1 if it is not all there. A line that ends inside a text ends it too. */
+/** The offset behind the object at `at`, -1 if it is not all there; a line that ends in a text ends it too. */
 function objectEnd(bytes: Uint8Array, at: number): number {
   let depth = 0
   for (let i = at; i < bytes.length; i++) {
@@ -85,7 +85,7 @@ function objectEnd(bytes: Uint8Array, at: number): number {
         else if (bytes[i] === NEWLINE) return i // JSON's texts have no line ends: it is damaged
         i++
       }
-    } else if (byte === NEWLINE && bytes[i + 1] === OPEN) return i // the next line's, and this one is damaged
+    } else if (byte === NEWLINE && bytes[i + 1] === OPEN) return i // the next begins, and this is damaged
     else if (byte === OPEN) depth++
     else if (byte === CLOSE && --depth === 0) return i + 1
   }

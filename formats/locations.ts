@@ -2,6 +2,8 @@ import { createReadStream } from 'node:fs'
 import { glob, open, readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isArchive } from '../core/archive/places.ts'
+import { ByteSource, readToFailure } from '../core/compress/byte-source.ts'
+import { unwrap, wrappingOf, type Wrapping } from '../core/compress/unwrap.ts'
 import { filterFlows } from '../core/filter/filter.ts'
 import { overlaps } from '../core/filter/window.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
@@ -9,13 +11,12 @@ import { readFlows, readRows, type Fault, type FlowReader } from '../core/flow/s
 import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
 import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 import { FORMATS } from './index.ts'
+import { tellFormat } from './tell.ts'
 
 /** Bytes of a file that formats are told by. */
 const HEAD_SIZE = 4096
 /** Bytes of a file that are read at a time. */
 const CHUNK_SIZE = 1 << 20
-/** Least score that is taken for an answer. */
-const MIN_SCORE = 50
 
 /** One thing to read. */
 export interface Input {
@@ -33,9 +34,13 @@ export interface InputFault extends Fault {
   readonly input: string
 }
 
+/** What a file is in whose damage begins before its format can be told. */
+const UNKNOWN: FlowFormat = { name: 'unknown', summary: 'damaged', extensions: [] }
+
 /**
  * The inputs that words of the command line name: files, folders (an archive, or every flow file below it in
- * name order), globs, `-` for standard input.
+ * name order), globs, `-` for standard input. What is compressed is unpacked, and faults tell offsets in what
+ * was unpacked.
  *
  * @param formatName the format to take them for, instead of looking at their first bytes
  * @throws FlowkitError or a system error when one cannot be opened or its format cannot be told
@@ -46,7 +51,7 @@ export async function findInputs(
   const forced = formatName === undefined ? undefined : findFormat(formatName)
   const inputs: Input[] = []
   for (const word of words) {
-    if (word === '-') inputs.push(await inputOfStream(stdin, forced))
+    if (word === '-') inputs.push(await inputOfStream('standard input', stdin, forced))
     else inputs.push(...await inputsOfWord(word, forced))
   }
   return inputs
@@ -107,6 +112,9 @@ async function* inTurn<Rows>(
 async function inputsOfWord(word: string, forced: FlowFormat | undefined): Promise<Input[]> {
   const info = await stat(word).catch((error: NodeJS.ErrnoException) => error)
   if (!(info instanceof Error)) {
+    if (!info.isFile() && !info.isDirectory()) { // a pipe has a name, but can be read only once
+      return [await inputOfStream(word, createReadStream(word), forced)]
+    }
     const isOne = !info.isDirectory() || forced?.open || await isArchive(word)
     return isOne ? [await inputOfPath(word, forced)] : inputsBelow(word, forced)
   }
@@ -127,101 +135,118 @@ async function inputsBelow(folder: string, forced: FlowFormat | undefined): Prom
     try {
       inputs.push(await inputOfPath(path, forced))
     } catch (error) {
-      const isGone = (error as NodeJS.ErrnoException).code === 'ENOENT' // expired meanwhile
-      // else it is in no format that flowkit knows
-      if (!isGone && !(error instanceof FlowkitError)) throw error
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue // expired meanwhile
+      if (!(error instanceof FlowkitError)) throw error
+      const isOther = error.code === 'ERR_UNSUPPORTED' || error.code === 'ERR_INPUT' // no flow file, it seems
+      if (!isOther) inputs.push(brokenInput(path, error))
     }
   }
   if (inputs.length > 0) return inputs
   throw new FlowkitError('ERR_INPUT', `Cannot read "${folder}": the folder holds no flow files`)
 }
 
+/** An input that cannot be opened: a fault like any other beside those that can. */
+function brokenInput(name: string, error: FlowkitError): Input {
+  function open(): never {
+    throw error
+  }
+  return { name, format: UNKNOWN, open, openCounters: open }
+}
+
 async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
-  const format = forced ?? await formatOfPath(path)
-  const { open: openPath, openCounters: countersOfPath } = format
-  const stream = () => createReadStream(path, { highWaterMark: CHUNK_SIZE })
+  const { format, wrapping } = await tellFile(path, forced)
+  const { open: openPath, openCounters: countersOfPath, decoder } = format
+  if (wrapping && openPath && !decoder) {
+    const what = `${format.name} in ${wrapping}`
+    throw new FlowkitError('ERR_OPTION', `Cannot read "${path}": ${what} must be unpacked first`)
+  }
+  const source = () => sourceOf(createReadStream(path, { highWaterMark: CHUNK_SIZE }))
   return {
     name: path, format,
-    open: (request) => openPath ? openPath(path, request) : openStream(format, stream(), request),
-    openCounters: (request) => (
-      countersOfPath ? countersOfPath(path, request) : openCounterStream(format, stream(), request)
-    ),
+    open: (request) => openPath && !wrapping
+      ? openPath(path, request)
+      : openStream(format, source(), request),
+    openCounters: (request) => countersOfPath && !wrapping
+      ? countersOfPath(path, request)
+      : openCounterStream(format, source(), request),
   }
 }
 
 async function inputOfStream(
-  stdin: AsyncIterable<Uint8Array>, forced: FlowFormat | undefined,
+  name: string, stream: AsyncIterable<Uint8Array>, forced: FlowFormat | undefined,
 ): Promise<Input> {
-  const name = 'standard input'
-  const chunks = stdin[Symbol.asyncIterator]()
-  const held: Uint8Array[] = []
-  let size = 0
-  while (size < HEAD_SIZE) {
-    const { value, done } = await chunks.next()
-    if (done) break
-    held.push(value)
-    size += value.length
-  }
-  const format = forced ?? formatOfHead(Buffer.concat(held).subarray(0, HEAD_SIZE), name)
+  const source = sourceOf(stream)
+  const format = forced ?? await tellSource(source, name)
   return {
     name, format,
-    open: (request) => openStream(format, resume(held, chunks), request),
-    openCounters: (request) => openCounterStream(format, resume(held, chunks), request),
+    open: (request) => openStream(format, source, request),
+    openCounters: (request) => openCounterStream(format, source, request),
   }
 }
 
-async function* resume(
-  held: readonly Uint8Array[], rest: AsyncIterator<Uint8Array>,
-): AsyncIterable<Uint8Array> {
-  yield* held
-  for (let step = await rest.next(); !step.done; step = await rest.next()) yield step.value
+function sourceOf(stream: AsyncIterable<Uint8Array>): ByteSource {
+  return new ByteSource(unwrap(stream))
 }
 
-function openStream(format: FlowFormat, source: AsyncIterable<Uint8Array>, request: ReadRequest): FlowReader {
-  if (!format.decoder) {
+function openStream(format: FlowFormat, source: ByteSource, request: ReadRequest): FlowReader {
+  const decoder = format.decoder?.(request)
+  if (!decoder) {
     const why = format.open ? 'it needs a file' : 'it is for output only'
     throw new FlowkitError('ERR_OPTION', `Cannot read format ${format.name} here: ${why}`)
   }
-  let reader = readFlows(source, format.decoder(request))
+  let reader: FlowReader = readToFailure(source, () => readFlows(source.rest(), decoder))
   const { since, until, filter } = request
   if (since !== undefined || until !== undefined) reader = filterFlows(reader, overlaps(since, until))
   return filter ? filterFlows(reader, filter) : reader
 }
 
 async function* openCounterStream(
-  format: FlowFormat, source: AsyncIterable<Uint8Array>, request: CounterRequest,
+  format: FlowFormat, source: ByteSource, request: CounterRequest,
 ): CounterReader {
-  if (!format.counterDecoder) {
+  const decoder = format.counterDecoder?.(request)
+  if (!decoder) {
     const why = format.openCounters ? 'it needs a file' : 'it holds none'
     throw new FlowkitError('ERR_OPTION', `Cannot read counter samples of format ${format.name} here: ${why}`)
   }
   const { since = -Infinity, until = Infinity } = request
   const rows: CounterRow[] = []
   const clear = () => { rows.length = 0 }
-  for await (const found of readRows(source, format.counterDecoder(request), rows, clear)) {
+  const reader = readToFailure(source, () => readRows(source.rest(), decoder, rows, clear))
+  for await (const found of reader) {
     yield found.filter(({ received }) => Number(received) >= since && Number(received) < until)
   }
 }
 
-async function formatOfPath(path: string): Promise<FlowFormat> {
-  if ((await stat(path)).isDirectory()) return findFormat('archive')
+/** The format of a file, and what it is compressed with. */
+async function tellFile(
+  path: string, forced: FlowFormat | undefined,
+): Promise<{ format: FlowFormat, wrapping?: Wrapping | undefined }> {
+  if ((await stat(path)).isDirectory()) return { format: forced ?? findFormat('archive') }
+  const head = await headOfFile(path)
+  const wrapping = wrappingOf(head)
+  if (forced) return { format: forced, wrapping }
+  if (!wrapping) return { format: tellFormat(head, path, FORMATS) }
+  const source = sourceOf(createReadStream(path))
+  try {
+    return { format: await tellSource(source, path), wrapping }
+  } finally {
+    await source.close()
+  }
+}
+
+async function headOfFile(path: string): Promise<Uint8Array> {
   await using file = await open(path)
   const head = new Uint8Array(HEAD_SIZE)
   const { bytesRead } = await file.read(head, 0, HEAD_SIZE, 0)
-  return formatOfHead(head.subarray(0, bytesRead), path)
+  return head.subarray(0, bytesRead)
 }
 
-function formatOfHead(head: Uint8Array, name: string): FlowFormat {
-  if (head.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot read "${name}": it is empty`)
-  let best: FlowFormat | undefined
-  let score = MIN_SCORE - 1
-  for (const format of FORMATS) {
-    const own = format.probe?.(head) ?? 0
-    if (own > score) {
-      best = format
-      score = own
-    }
+/** The format of what comes, which stays there to be read. */
+async function tellSource(source: ByteSource, name: string): Promise<FlowFormat> {
+  await source.fill(HEAD_SIZE)
+  try {
+    return tellFormat(source.bytes.subarray(0, HEAD_SIZE), name, FORMATS)
+  } catch (error) {
+    throw source.failure ?? error // there may be too little to tell it by
   }
-  if (best) return best
-  throw new FlowkitError('ERR_UNSUPPORTED', `Cannot tell the format of "${name}": name it with --from-format`)
 }

@@ -12,10 +12,10 @@ import { lastTime, storeValue } from '../core/flow/store-value.ts'
 
 /** What becomes of the values of one name. */
 export interface Target {
-  /** Fields that it fills, all or none. */
+  /** Fields that it fills. */
   readonly ids: readonly number[]
-  /** @returns whether the row has it: nothing was stored otherwise */
-  store(batch: FlowBatch, row: number, value: unknown): boolean
+  /** @returns whether the row has them, or how many of the first; nothing else was stored */
+  store(batch: FlowBatch, row: number, value: unknown): boolean | number
 }
 
 /** What becomes of names. */
@@ -80,7 +80,7 @@ interface Place {
   readonly elements: readonly [text: Element | undefined, number: Element | undefined]
 }
 
-/** Whether a row has a value: not, as a field or as text, or as a number. */
+/** What a row has of an element's value: none, text, or a number. Of a target's, it is how many fields. */
 const NONE = 0
 const TEXT = 1
 const NUMBER = 2
@@ -100,8 +100,9 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
       present[i] = NONE
       if (!target || value === null || value === undefined) continue
       lastTime.digits = -1
-      if (!target.store(batch, row, value)) continue
-      present[i] = TEXT
+      const stored = target.store(batch, row, value)
+      if (stored === false) continue
+      present[i] = stored === true ? target.ids.length : stored
       if (lastTime.digits > digits && target.ids.length === 2) digits = lastTime.digits
     }
     return digits
@@ -112,7 +113,7 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
     for (let i = 0; i < places.length; i++) {
       const { name, target, elements } = places[i]
       const value = values[i]
-      if (target || value === null || value === undefined) continue
+      if (target || value === null || value === undefined || isEmpty(value)) continue
       const kind = typeof value === 'number' ? NUMBER : TEXT
       const plain = typeof value === 'object' ? JSON.stringify(value) : value
       const bytes = extras ? parseScalar(elements[kind - 1]?.type, plain) : undefined
@@ -135,7 +136,7 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
     const found: ExtraElement[] = []
     for (const [i, { target, elements }] of places.entries()) {
       if (present[i] === NONE) continue
-      if (target) ids.push(...target.ids)
+      if (target) ids.push(...target.ids.slice(0, present[i]))
       else {
         const { pen, id } = elements[present[i] - 1]!
         found.push({ pen, id, length: VARIABLE_LENGTH })
@@ -157,6 +158,10 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
   }
 }
 
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) && value.length === 0
+}
+
 /** Whether a batch takes no more rows for now. */
 export function isFull({ length }: FlowBatch): boolean {
   return length >= BATCH_SIZE
@@ -168,5 +173,6 @@ function placeOf(name: string, { target }: NamedRowsOptions): Place {
   const [, pen, id] = /^en(\d+)id(\d+)$/.exec(name) ?? []
   const known = id === undefined ? findElementByName(name) : findElement(Number(pen), Number(id))
   if (known) return { name, target: undefined, elements: [known, known] }
-  return { name, target: undefined, elements: [foreignElement(name, 'string'), foreignElement(name, 'float64')] }
+  const elements = [foreignElement(name, 'string'), foreignElement(name, 'float64')] as const
+  return { name, target: undefined, elements }
 }

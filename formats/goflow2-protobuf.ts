@@ -1,0 +1,125 @@
+import type { FlowBatch } from '../core/flow/batch.ts'
+import { FlowkitError } from '../core/flow/errors.ts'
+import { fieldMask } from '../core/flow/fields.ts'
+import { loseFields, newLoss } from '../core/flow/loss.ts'
+import type { FlowDecoder, FlowEncoder } from '../core/flow/stream.ts'
+import type { FlowFormat, ReadRequest } from './format.ts'
+import { messageKeys, messageWriter } from './goflow2/message.ts'
+import { CARRIED } from './goflow2/text.ts'
+import { goflow2Target } from './goflow2/keys.ts'
+import { readMessage, readVarint, VARINT } from './goflow2/wire.ts'
+import { isFull, namedRows, type StoreRow } from './named-rows.ts'
+
+/**
+ * Protobuf messages of goflow2, version 2 (its flow.proto), each behind its length, with or without the
+ * newline behind it that its file transport writes. Written with it, as goflow2 does by default.
+ */
+export const goflow2Protobuf: FlowFormat = {
+  name: 'goflow2-protobuf',
+  summary: 'Protobuf messages as goflow2 writes them, each behind its length',
+  extensions: [],
+  probe: (head) => looksRight(head) ? 75 : 0,
+  decoder,
+  encoder,
+}
+
+const NEWLINE = 10
+/** Bytes that a message may have. */
+const MOST_BYTES = 1 << 16
+/** Lists of keys remembered. */
+const MOST_LISTS = 1024
+/** Field 1, a varint: the type, with which goflow2 begins its messages. */
+const TYPE_TAG = 0x08
+/** Messages that must look right for a file to be taken for one. */
+const PROBED = 3
+
+function decoder({ extras = false, loss, onFault }: ReadRequest): FlowDecoder {
+  const stores = new Map<string, StoreRow>()
+  let consumed = 0
+
+  function store(bytes: Uint8Array, start: number, end: number, batch: FlowBatch): void {
+    const members = readMessage(bytes, start, end)
+    const { kind, names, values } = messageKeys(members)
+    const list = `${kind}\n${names.join('\n')}`
+    let row = stores.get(list)
+    if (!row) {
+      row = namedRows(names, { extras, loss, target: (name) => goflow2Target(name, kind) })
+      if (stores.size < MOST_LISTS) stores.set(list, row)
+    }
+    row(batch, values)
+  }
+
+  return {
+    decode(bytes, at, batch) {
+      const begun = at
+      while (!isFull(batch)) {
+        const start = isSeparator(bytes, at) ? at + 1 : at
+        const length = readVarint(bytes, start, bytes.length)
+        if (!length) {
+          if (bytes.length - start < VARINT) break
+          throw malformed('expected its length', consumed + at - begun)
+        }
+        const offset = consumed + at - begun
+        if (length.value > MOST_BYTES) throw malformed(`${length.value} bytes are too many`, offset)
+        const end = length.next + length.value
+        // a separator that is not there yet belongs to the message before
+        if (end > bytes.length) break
+        try {
+          store(bytes, length.next, end, batch)
+        } catch (error) {
+          if (!(error instanceof FlowkitError)) throw error
+          onFault({ code: error.code, reason: error.message, offset })
+        }
+        at = end
+      }
+      consumed += at - begun
+      return at
+    },
+    end: (_, rest = new Uint8Array(0)) => rest.length === 1 && rest[0] === NEWLINE ? 1 : 0,
+  }
+}
+
+/** Whether a newline stands between messages here: it could also be the length of one of 10 bytes. */
+function isSeparator(bytes: Uint8Array, at: number): boolean {
+  if (bytes[at] !== NEWLINE) return false
+  if (bytes[at + 1] !== TYPE_TAG) return true
+  const end = at + 1 + NEWLINE
+  return end >= bytes.length || (bytes[end] !== NEWLINE && bytes[end + 1] !== TYPE_TAG)
+}
+
+function looksRight(head: Uint8Array): boolean {
+  let at = 0
+  let count = 0
+  while (count < PROBED) {
+    const length = readVarint(head, isSeparator(head, at) && at > 0 ? at + 1 : at, head.length)
+    if (!length || length.value < 8 || head[length.next] !== TYPE_TAG || head[length.next + 1] > 4) return false
+    count++
+    at = length.next + length.value
+    try {
+      if (at <= head.length) readMessage(head, length.next, at)
+    } catch {
+      return false
+    }
+    if (at >= head.length) break // the file, or what is looked at of it, ends here
+  }
+  return at === head.length || count >= 2
+}
+
+function malformed(reason: string, offset: number): FlowkitError {
+  return new FlowkitError('ERR_MALFORMED', `Cannot read goflow2 message at byte ${offset}: ${reason}`)
+}
+
+function encoder(): FlowEncoder {
+  const loss = newLoss()
+  const carried = fieldMask(CARRIED)
+  return {
+    encode(batch) {
+      loseFields(loss, batch, carried, false)
+      const write = messageWriter(batch)
+      const parts: Uint8Array[] = []
+      for (let row = 0; row < batch.length; row++) parts.push(write(row))
+      return Buffer.concat(parts)
+    },
+    loss: () => loss,
+  }
+}
