@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { FlowBatch, isAddress } from '../../core/flow/batch.ts'
+import { FlowBatch } from '../../core/flow/batch.ts'
 import { FlowkitError } from '../../core/flow/errors.ts'
 import { FIELDS, type FieldType } from '../../core/flow/fields.ts'
 import { VARIABLE_LENGTH } from '../../core/flow/shape.ts'
@@ -18,7 +18,8 @@ import { datagramDecoder, type DatagramDecoder } from '../../core/netflow/datagr
 import { LIMITS, SET_OVERHEAD } from '../../core/netflow/limits.ts'
 import { restoreExporters, saveExporters } from '../../core/netflow/snapshot.ts'
 import { DatagramReader } from '../../core/pcap/datagrams.ts'
-import { extrasText } from '../../core/duck/extras.ts'
+import { checkRow } from './check-row.ts'
+import { mutate, randomNumbers } from './mutate.ts'
 import { madeUpSeeds } from './seeds.ts'
 
 const CAPTURES = new URL('../fixtures/netflow/', import.meta.url)
@@ -27,10 +28,6 @@ export const FINDINGS: URL = new URL('../fixtures/fuzz/', import.meta.url)
 
 const MAX_DATAGRAMS = 6
 const CHECKED_ROWS = 16
-const INTERESTING = [
-  0, 1, 2, 3, 4, 5, 7, 8, 10, 16, 127, 128, 255, 256, 257, 1024, 0x7fff, 0x8000, 0xfffe, 0xffff,
-]
-
 /** Datagrams for one decoder, in order. */
 export type Input = readonly Uint8Array[]
 
@@ -38,16 +35,6 @@ export type Input = readonly Uint8Array[]
 export interface Finding {
   readonly input: Input
   readonly error: unknown
-}
-
-/** Random 32-bit numbers, the same for a seed (mulberry32). */
-function randomNumbers(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return (t ^ (t >>> 14)) >>> 0
-  }
 }
 
 /** The datagrams of each capture; of large ones the first. */
@@ -131,43 +118,19 @@ function makeInput(captures: readonly (readonly Uint8Array[])[], random: () => n
   for (let n = 1 + random() % 3; n > 0; n--) {
     const i = random() % input.length
     const other = captures[random() % captures.length]
-    input[i] = mutate(input[i], other[random() % other.length], random)
+    input[i] = fixLength(mutate(input[i], other[random() % other.length], random), random)
   }
   return input
 }
 
-function mutate(datagram: Uint8Array, other: Uint8Array, random: () => number): Uint8Array {
-  let bytes = datagram.slice()
-  for (let n = 1 + random() % 4; n > 0 && bytes.length > 0; n--) {
-    const at = random() % bytes.length
-    switch (random() % 8) {
-      case 0: bytes[at] ^= 1 << random() % 8; break
-      case 1: bytes[at] = random(); break
-      case 2: case 3: { // a length, a count, an id
-        const value = INTERESTING[random() % INTERESTING.length]
-        bytes[at & ~1] = value >> 8
-        bytes[at | 1] = value
-        break
-      }
-      case 4: bytes = bytes.slice(0, at); break
-      case 5: bytes.copyWithin(at, random() % bytes.length); break
-      case 6: bytes = join(bytes.subarray(0, at), bytes.subarray(random() % bytes.length)); break
-      case 7: bytes = join(bytes.subarray(0, at), other.subarray(random() % other.length)); break
-    }
-    // else nearly no IPFIX gets past its header
-    if (bytes.length >= 4 && bytes[1] === 10 && random() % 2 === 0) {
-      bytes[2] = bytes.length >> 8
-      bytes[3] = bytes.length
-    }
+/** Without its length in its header, nearly no IPFIX gets past it. */
+function fixLength(bytes: Uint8Array, random: () => number): Uint8Array {
+  const datagram = bytes.subarray(0, 65_507)
+  if (datagram.length >= 4 && datagram[1] === 10 && random() % 2 === 0) {
+    datagram[2] = datagram.length >> 8
+    datagram[3] = datagram.length
   }
-  return bytes.subarray(0, 65_507)
-}
-
-function join(a: Uint8Array, b: Uint8Array): Uint8Array<ArrayBuffer> {
-  const out = new Uint8Array(a.length + b.length)
-  out.set(a)
-  out.set(b, a.length)
-  return out
+  return datagram
 }
 
 /**
@@ -201,31 +164,6 @@ export function checkInput(input: Input, batch: FlowBatch = new FlowBatch(64)): 
 
 const ALL_FIELDS = new Uint8Array(FIELDS.length).fill(1)
 const NO_ADDRESS = new Uint8Array(16)
-
-function checkRow(batch: FlowBatch, row: number): void {
-  const shape = batch.shapes[batch.shape[row]]
-  for (const id of shape.fields) {
-    const { type, name } = FIELDS[id]
-    const column = batch.column(id)
-    if (isAddress(column)) assert.ok(column.family[row] === 4 || column.family[row] === 6, name)
-    else if (type === 'text' || type === 'octets') {
-      assert.ok(column[row * 2] + column[row * 2 + 1] <= batch.heapLength, name)
-    } else if (type === 'time' || type === 'count' || type === 'mac') {
-      // a duration of up to 2^32 ms may lead on from the latest time
-      const most = type === 'time' ? 2 ** 54 : 2 ** 53
-      assert.ok(Number.isInteger(column[row]) && Math.abs(column[row]) <= most, name)
-    }
-  }
-  if (shape.extras.length === 0) return
-  let at = batch.extras[row * 2]
-  const end = at + batch.extras[row * 2 + 1]
-  for (const { length } of shape.extras) {
-    at += length === VARIABLE_LENGTH ? 2 + (batch.heap[at] << 8 | batch.heap[at + 1]) : length
-  }
-  assert.equal(at, end, 'extras')
-  assert.ok(JSON.parse(extrasText(shape.extras, batch, row)), 'extras as text')
-  assert.ok(end <= batch.heapLength, 'extras in the heap')
-}
 
 function checkState({ exporters }: DatagramDecoder): void {
   let templates = 0
