@@ -1,30 +1,28 @@
 import type { CollectorReport } from '../core/collector/report.ts'
-import type { Io } from './io.ts'
 
 /** Says each kind of fault once for each exporter, a hundred in all, and counts the rest. */
 export interface FaultLog {
+  /** Faults that were not said. */
+  readonly silent: number
   /** @param exporter empty: it is not about one */
   say(exporter: string, reason: string): void
-  finish(): void
 }
 
 const MOST = 100
 
-/** A log without entries. */
-export function faultLog(io: Io): FaultLog {
+/** A log without entries. @param tell told what it says */
+export function faultLog(tell: (exporter: string, reason: string) => void): FaultLog {
   const said = new Set<string>()
   let silent = 0
   return {
+    get silent() { return silent },
     say(exporter, reason) {
       const key = `${exporter} ${reason.replace(/\d+/g, '#')}`
       if (said.has(key) || said.size >= MOST) silent++
       else {
         said.add(key)
-        io.talk.warn(exporter === '' ? reason : `${exporter}: ${reason}`)
+        tell(exporter, reason)
       }
-    },
-    finish() {
-      if (silent > 0) io.talk.warn(`${silent} more such faults`)
     },
   }
 }

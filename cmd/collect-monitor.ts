@@ -5,6 +5,7 @@ import { openNotifier } from '../core/net/systemd.ts'
 import { openUdpSocket } from '../core/net/udp-receiver.ts'
 import { groupsFor } from '../core/net/udp-socket.ts'
 import type { CollectOptions, Plan } from './collect-plan.ts'
+import { isOpenedByMonitor, openSockets, type Told } from './collect-sockets.ts'
 import type { ExitCode } from './command.ts'
 import { UsageError } from './errors.ts'
 import type { Io } from './io.ts'
@@ -23,14 +24,8 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
   const account = findAccount(user)
   const writable = [plan.state, ...plan.places.map(({ path }) => path)].map((path) => resolve(path))
   for (const folder of [...writable, join(resolve(plan.state), 'spool')]) makeFolder(folder, account)
-  const descriptors: number[] = []
-  const { receiveBuffer, join: groups = [] } = options
-  for (const { protocol, ...endpoint } of plan.listen) {
-    if (protocol !== 'udp' && endpoint.fd !== undefined) descriptors.push(endpoint.fd)
-    if (protocol !== 'udp') continue
-    const own = groupsFor(endpoint, groups)
-    descriptors.push(await openUdpSocket({ ...endpoint, receiveBuffer, groups: own }))
-  }
+  const lanes = await openSockets(plan.listen.filter(isOpenedByMonitor), options, io)
+  const descriptors = lanes ? lanes.flat().map(({ fd = -1 }) => fd) : await openOne(plan, options)
   const files = [config, tlsKey, tlsCert, tlsCa].filter((path) => path !== undefined)
   const notifier = await openNotifier(io.env)
   const isNetwork = options.metrics !== undefined || options.forward !== undefined
@@ -41,7 +36,21 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
     readable: files.map((path) => dirname(resolve(path))),
     ...pidFile !== undefined && { pidFile },
     notifier,
+    told: { lanes: lanes?.length ?? 1 } satisfies Told,
   })
   notifier.close()
   return code as ExitCode
+}
+
+/** Sockets of a collector of one thread. */
+async function openOne(
+  { listen }: Plan, { receiveBuffer, join: groups = [] }: CollectOptions,
+): Promise<number[]> {
+  const descriptors: number[] = []
+  for (const { protocol, ...endpoint } of listen.filter(isOpenedByMonitor)) {
+    const own = groupsFor(endpoint, groups)
+    descriptors.push(protocol === 'udp' ? await openUdpSocket({ ...endpoint, receiveBuffer, groups: own })
+      : endpoint.fd!)
+  }
+  return descriptors
 }

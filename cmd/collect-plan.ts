@@ -44,6 +44,8 @@ export interface CollectOptions {
   readonly user?: string
   readonly chroot?: string
   readonly pidFile?: string
+  /** Threads that collect. */
+  readonly workers: number
   readonly config?: string
   readonly check: boolean
 }
@@ -178,6 +180,7 @@ export function describePlan({ listen, places, state, settings }: Plan, options:
       `forward   ${options.forward.map(({ name }) => name).join(', ')}`,
     ],
     ...options.metrics === undefined ? [] : [`metrics   ${formatEndpoint(options.metrics, 'http')}/metrics`],
+    ...options.workers === 1 ? [] : [`workers   ${options.workers}`],
     ...options.user === undefined ? [] : [`user      ${options.user}`],
   ]
   return `${lines.join('\n')}\n`

@@ -1,15 +1,15 @@
 import { spawn } from 'node:child_process'
 import { unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-import { startCollector, type Collector } from '../core/collector/collector.ts'
-import { formatEndpoint } from '../core/net/endpoint.ts'
+import type { CollectorReport } from '../core/collector/report.ts'
+import { formatEndpoint, type ListenAt } from '../core/net/endpoint.ts'
 import type { Inheritance } from '../core/net/monitor.ts'
 import type { UdpReceiver } from '../core/net/udp-receiver.ts'
 import { openNotifier, watchdogInterval, type Notifier } from '../core/net/systemd.ts'
 import type { MetricsServer } from '../core/metrics/server.ts'
-import { faultLog, reportText, type FaultLog } from './collect-log.ts'
-import { settingsOf, type CollectOptions, type Plan } from './collect-plan.ts'
-import { describePlace, openSink } from './collect-sinks.ts'
+import { faultLog, reportText } from './collect-log.ts'
+import type { CollectOptions, Plan } from './collect-plan.ts'
+import { describePlace } from './collect-sinks.ts'
+import { collectAlone, collectInLanes, type CollectEvents, type Collecting } from './collect-threads.ts'
 import { kebab, type Configuration, type ExitCode } from './command.ts'
 import { explain } from './errors.ts'
 import type { Io } from './io.ts'
@@ -19,34 +19,27 @@ const CHANGEABLE = [
   'filter', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate', 'maxAge', 'maxSize',
 ] as const
 
-/** Collect until a signal ends it. @param child what the monitor gave, if there is one */
+/**
+ * Collect until a signal ends it.
+ *
+ * @param lanes the sockets of each thread that collects; undefined: this one does
+ * @param child what the monitor gave, if there is one
+ */
 export async function runCollector(
-  plan: Plan, options: CollectOptions, configuration: Configuration<CollectOptions>, io: Io,
-  child: Inheritance | undefined,
+  plan: Plan, lanes: readonly (readonly ListenAt[])[] | undefined, options: CollectOptions,
+  configuration: Configuration<CollectOptions>, io: Io, child: Inheritance | undefined,
 ): Promise<ExitCode> {
   let current = options
-  const faults = faultLog(io)
+  const faults = faultLog((exporter, reason) => {
+    io.talk.warn(exporter === '' ? reason : `${exporter}: ${reason}`)
+  })
   for (const note of child?.notes ?? []) io.talk.debug(note)
-  const collector = await startCollector({
-    ...plan.settings,
-    ...plan.tls && { tls: plan.tls },
-    listen: plan.listen,
-    groups: options.join ?? [],
-    forward: options.forward ?? [],
-    sinks: plan.places.map((place) => openSink(place, {
-      limits: () => current,
-      onExpired(paths) {
-        for (const path of paths) io.talk.debug(`${path} removed`)
-      },
-      onError: (error) => faults.say('', explain(error, '').message),
-    })),
-    spool: join(plan.state, 'spool'),
-    spoolSize: options.spoolSize,
-    spoolSync: options.spoolSync,
-    receiveBuffer: options.receiveBuffer,
-    ...child && { open: await adoptSocket() },
-    onFault: (error, exporter) => faults.say(exporter, error.message),
-    onError: (error) => faults.say('', explain(error, '').message),
+  const events: CollectEvents = {
+    limits: () => current,
+    onExpired(paths) {
+      for (const path of paths) io.talk.debug(`${path} removed`)
+    },
+    onFault: (exporter, reason) => faults.say(exporter, reason),
     onFile(path, rows) {
       io.talk.debug(`${rows} rows written to ${path}`)
       const { onRotate } = current
@@ -55,7 +48,9 @@ export async function runCollector(
     onRecovered(segments) {
       io.talk.info(`${segments} ${segments === 1 ? 'segment' : 'segments'} of the spool recovered`)
     },
-  })
+  }
+  const collector = lanes ? await collectInLanes(plan, lanes, options, events)
+    : await collectAlone(plan, options, events, child && await adoptSocket())
   const metrics = await serveReport(collector, options)
   const notifier = child?.notifier ?? await openNotifier(io.env)
   if (options.pidFile !== undefined && !child) await writeFile(options.pidFile, `${process.pid}\n`)
@@ -66,9 +61,8 @@ export async function runCollector(
     try {
       const { options: next, warnings } = await configuration.reread()
       for (const warning of warnings) io.talk.warn(warning)
-      const settings = settingsOf(next)
+      collector.configure(next)
       sayFixed(current, next, io)
-      collector.configure(settings)
       current = next
     } catch (error) {
       io.talk.error(`the configuration stays as it was: ${explain(error, '').message}`)
@@ -80,19 +74,20 @@ export async function runCollector(
   const ended = untilAborted(io, () => current.rotate, {
     SIGHUP: () => void reload(),
     SIGUSR1: () => collector.rotate(),
-    SIGUSR2: () => io.talk.info(`ledger\n${reportText(collector.report())}`),
+    SIGUSR2: () => void collector.report().then((report) => io.talk.info(`ledger\n${reportText(report)}`)),
   }, () => collector.rotate())
-  const watchdog = startWatchdog(notifier, io, child ? process.ppid : process.pid)
-  sayReady(collector, plan, metrics, options, io)
+  const watchdog = startWatchdog(collector, notifier, io, child ? process.ppid : process.pid)
+  sayReady(await collector.report(), plan, metrics, options.receiveBuffer * (lanes?.length ?? 1), io)
   notifier.ready()
   await ended
   notifier.stopping()
   clearInterval(watchdog)
-  await collector.stop()
+  const silent = await collector.stop()
   await metrics?.close()
   if (options.pidFile !== undefined && !child) await unlink(options.pidFile).catch(() => {})
   notifier.close()
-  return summarize(collector, faults, io)
+  if (faults.silent + silent > 0) io.talk.warn(`${faults.silent + silent} more such faults`)
+  return summarize(await collector.report(), io)
 }
 
 /** For sockets that a monitor has opened: nothing can be set any more. */
@@ -102,7 +97,7 @@ async function adoptSocket(): Promise<(at: { readonly fd?: number }) => Promise<
 }
 
 async function serveReport(
-  collector: Collector, { metrics }: CollectOptions,
+  collector: Collecting, { metrics }: CollectOptions,
 ): Promise<MetricsServer | undefined> {
   if (metrics === undefined) return undefined
   try {
@@ -127,13 +122,15 @@ function sayFixed(before: CollectOptions, after: CollectOptions, io: Io): void {
   if (names.length > 0) io.talk.warn(`a restart is needed for the changes of ${names.join(', ')}`)
 }
 
-/** Said last: from here on datagrams and signals count. */
+/**
+ * Said last: from here on datagrams and signals count.
+ *
+ * @param receiveBuffer what the kernel was asked to keep at each place
+ */
 function sayReady(
-  collector: Collector, { places }: Plan, metrics: MetricsServer | undefined,
-  { receiveBuffer }: CollectOptions,
-  io: Io,
+  { sockets, streams }: CollectorReport, { places }: Plan, metrics: MetricsServer | undefined,
+  receiveBuffer: number, io: Io,
 ): void {
-  const { sockets, streams } = collector.report()
   const smallest = Math.min(...sockets.map((socket) => socket.receiveBuffer))
   if (smallest < receiveBuffer) {
     io.talk.debug(`the kernel keeps ${smallest} bytes a socket; net.core.rmem_max allows no more`)
@@ -143,9 +140,7 @@ function sayReady(
   io.talk.info(`collecting on ${names.join(', ')} into ${places.map(describePlace).join(', ')}`)
 }
 
-function summarize(collector: Collector, faults: FaultLog, io: Io): ExitCode {
-  faults.finish()
-  const { counters, sinks, spool, forwards } = collector.report()
+function summarize({ counters, sinks, spool, forwards }: CollectorReport, io: Io): ExitCode {
   const { datagrams, records, filtered, refused, dropped, counterSamples } = counters
   const written = Math.min(...sinks.map(({ rows }) => rows))
   io.talk.info(`${datagrams} datagrams received, ${refused} refused, ${records} flows decoded, `
@@ -176,9 +171,12 @@ function runHook(command: string, path: string, io: Io): void {
   })
 }
 
-function startWatchdog(notifier: Notifier, io: Io, service: number): NodeJS.Timeout | undefined {
+function startWatchdog(
+  collector: Collecting, notifier: Notifier, io: Io, service: number,
+): NodeJS.Timeout | undefined {
   const every = watchdogInterval(io.env, service)
-  return every === undefined ? undefined : setInterval(() => notifier.watchdog(), every)
+  if (every === undefined) return undefined
+  return setInterval(() => void collector.pulse().then(() => notifier.watchdog()), every)
 }
 
 /** Wait for the end; do what signals ask for, and `rotate` on the wall clock's multiples of the interval. */

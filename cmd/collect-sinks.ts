@@ -81,18 +81,29 @@ export interface SinkEvents {
   onError(error: unknown): void
 }
 
-/** The sink of a place. */
-export function openSink({ path, format }: Place, { limits, onExpired, onError }: SinkEvents): Sink {
-  const { sink, layout } = format === ARCHIVE
-    ? { sink: archiveSink(path), layout: ARCHIVE_LAYOUT }
-    : filesOf(path, format)
-  const expire = openExpiry(path, layout)
-  return expiringSink(sink, () => expire(limits(), Date.now() * 1000).then(onExpired, onError))
+/** The sink of a place, which lets go of what is beyond the limits. */
+export function openSink(place: Place, events: SinkEvents): Sink {
+  return expiringSink(sinkOf(place), expiryOf(place, events))
 }
 
-function filesOf(path: string, name: string): { sink: Sink, layout: typeof ARCHIVE_LAYOUT } {
-  const { extensions, encoder } = FORMATS.find((format) => format.name === name)!
-  const extension = extensions[0] ?? `.${name}`
+/** The sink of a place, which keeps everything. */
+export function sinkOf({ path, format }: Place): Sink {
+  if (format === ARCHIVE) return archiveSink(path)
+  const { encoder } = FORMATS.find(({ name }) => name === format)!
   const newEncoder = (): FlowEncoder => encoder!({})
-  return { sink: fileSink(path, { extension, encoder: newEncoder }), layout: { tables: ['.'], extension } }
+  return fileSink(path, { extension: extensionOf(format), encoder: newEncoder })
+}
+
+/** Lets go of what is beyond the limits in a place. */
+export function expiryOf(
+  { path, format }: Place, { limits, onExpired, onError }: SinkEvents,
+): () => Promise<void> {
+  const layout = format === ARCHIVE ? ARCHIVE_LAYOUT : { tables: ['.'], extension: extensionOf(format) }
+  const expire = openExpiry(path, layout)
+  return () => expire(limits(), Date.now() * 1000).then(onExpired, onError)
+}
+
+function extensionOf(format: string): string {
+  const { extensions } = FORMATS.find(({ name }) => name === format)!
+  return extensions[0] ?? `.${format}`
 }

@@ -8,8 +8,10 @@ import {
 } from './collect-options.ts'
 import { describePlan, planInside, planOf } from './collect-plan.ts'
 import { SINK_FORMATS } from './collect-sinks.ts'
+import { isOpenedByMonitor, laneSockets, openSockets } from './collect-sockets.ts'
 import { choice, defineCommand, duration, parsed, size, type Command } from './command.ts'
 
+const MOST_WORKERS = 64
 const ENDPOINT = '[udp://|tcp://|tls://][ADDRESS:]PORT such as 2055 or [::1]:4739'
 
 const OPTIONS = Type.Object({
@@ -71,6 +73,10 @@ const OPTIONS = Type.Object({
   tlsCa: Type.Optional(Type.String({
     title: 'FILE', description: 'Authorities, in PEM: exporters must then show a certificate of theirs',
   })),
+  workers: Type.Integer({
+    minimum: 1, maximum: MOST_WORKERS, default: 1,
+    description: 'Collect with so many threads: each exporter belongs to one of them, by its address',
+  }),
   user: Type.Optional(Type.String({
     title: 'NAME', description: 'Open sockets as root, and do everything else as this user, confined',
   })),
@@ -115,7 +121,9 @@ export const collect: Command = defineCommand({
     if (child) {
       const inherited = await examineSockets(child.descriptors.map((fd) => ({ fd, name: 'inherited' })))
       const { runCollector } = await import('./collect-run.ts')
-      return runCollector(planInside(plan, options, inherited), options, configuration, io, child)
+      const inside = planInside(plan, options, inherited)
+      const lanes = await laneSockets(child, inside.listen.filter(isOpenedByMonitor), options, io)
+      return runCollector(inside, lanes, options, configuration, io, child)
     }
     for (const warning of configuration.warnings) io.talk.warn(warning)
     if (passed.length > 0 && options.listen) {
@@ -127,6 +135,7 @@ export const collect: Command = defineCommand({
       return monitorCollector(plan, options, io)
     }
     const { runCollector } = await import('./collect-run.ts')
-    return runCollector(plan, options, configuration, io, undefined)
+    const lanes = await openSockets(plan.listen, options, io)
+    return runCollector(plan, lanes, options, configuration, io, undefined)
   },
 })

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import { dirname } from 'node:path'
-import { readFlowdLines, type FlowdLine } from '../core/filter/flowd-lexer.ts'
-import { flowdFilter, parseFlowdRule, takeNetwork, type FlowdRule } from '../core/filter/flowd-rules.ts'
+import { readFlowdLines, type FlowdLine } from '../core/filter/dialects/flowd-lexer.ts'
+import { flowdFilter, parseFlowdRule, takeNetwork, type FlowdRule } from '../core/filter/dialects/flowd-rules.ts'
 
 /** What a line of a configuration file says about an option. */
 export interface Setting {

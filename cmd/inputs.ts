@@ -1,12 +1,13 @@
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { Type, type TOptional, type TString, type TTransform } from '@sinclair/typebox'
 import { findArchive } from '../core/archive/places.ts'
-import { parseFilter, type Filter } from '../core/filter/filter.ts'
+import { parseVpcFormat } from '../core/cloud/vpc-fields.ts'
+import type { Filter } from '../core/filter/filter.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { findField, type Field } from '../core/flow/fields.ts'
 import { findInputs, type Input, type InputFault } from '../formats/locations.ts'
 import { duration, time } from './command.ts'
+import { FILTER_OPTIONS, readFilter, type FilterOptions } from './filters.ts'
 import type { Io } from './io.ts'
 
 /** Options of every command that reads flows. */
@@ -15,9 +16,8 @@ export const INPUT_OPTIONS: {
   readonly since: TOptional<TTransform<TString, number>>
   readonly until: TOptional<TTransform<TString, number>>
   readonly last: TOptional<TTransform<TString, number>>
-  readonly filter: TOptional<TString>
-  readonly filterFile: TOptional<TString>
-} = {
+  readonly vpcFormat: TOptional<TString>
+} & typeof FILTER_OPTIONS = {
   fromFormat: Type.Optional(Type.String({
     description: 'Format of the inputs, instead of telling it from their first bytes',
   })),
@@ -27,18 +27,20 @@ export const INPUT_OPTIONS: {
   })),
   until: Type.Optional(time({ description: 'Only flows that begin before then' })),
   last: Type.Optional(duration({ description: 'As --since so long ago: 500ms, 30s, 5m, 1h or 7d' })),
-  filter: Type.Optional(Type.String({ short: 'f', title: 'EXPR', description: 'Only flows that match' })),
-  filterFile: Type.Optional(Type.String({ title: 'FILE', description: 'Take the filter from a file' })),
+  vpcFormat: Type.Optional(Type.String({
+    title: 'NAMES', description: 'Fields of VPC flow logs without a header: "srcaddr dstaddr bytes", '
+      + 'or as AWS writes them, \'${srcaddr} ${dstaddr}\'',
+  })),
+  ...FILTER_OPTIONS,
 }
 
 /** The values of INPUT_OPTIONS. */
-export interface InputOptions {
+export interface InputOptions extends FilterOptions {
   readonly fromFormat?: string
   readonly since?: number
   readonly until?: number
   readonly last?: number
-  readonly filter?: string
-  readonly filterFile?: string
+  readonly vpcFormat?: string
 }
 
 /** What a command line asks to read. */
@@ -47,6 +49,7 @@ export interface Request {
   readonly since?: number
   readonly until?: number
   readonly filter?: Filter
+  readonly vpcFormat?: readonly string[]
 }
 
 /**
@@ -60,13 +63,13 @@ export interface Request {
 export async function resolveRequest(
   args: readonly string[], options: InputOptions, io: Io,
 ): Promise<Request> {
-  const { until, last } = options
+  const { until, last, vpcFormat } = options
   if (last !== undefined && options.since !== undefined) {
     throw new FlowkitError('ERR_OPTION', 'Cannot use --last beside --since')
   }
   const since = last === undefined ? options.since : (Date.now() - last) * 1000
-  const { words, text } = await splitFilter(args, options)
-  const filter = text === undefined ? undefined : parseFilter(text)
+  const { words, text } = splitFilter(args)
+  const filter = await readFilter(options, text)
   if (words.length === 0) {
     const place = await findArchive(io.env)
     io.talk.debug(`reading the archive ${place}`)
@@ -77,28 +80,20 @@ export async function resolveRequest(
     ...since !== undefined && { since },
     ...until !== undefined && { until },
     ...filter && { filter },
+    ...vpcFormat !== undefined && { vpcFormat: parseVpcFormat(vpcFormat) },
   }
 }
 
 /** The words that are inputs, and the text of the filter. */
-async function splitFilter(
-  args: readonly string[], { filter, filterFile }: InputOptions,
-): Promise<{ words: string[], text?: string }> {
+function splitFilter(args: readonly string[]): { words: string[], text?: string } {
   const words = [...args]
-  const texts = filter === undefined ? [] : [filter]
   const last = words.at(-1)
-  if (last !== undefined && isFilter(last)) texts.push(...words.splice(-1))
-  else if (last !== undefined && isBareWord(last)) {
+  if (last === undefined) return { words }
+  if (isFilter(last)) return { words: words.slice(0, -1), text: last }
+  if (isBareWord(last)) {
     throw new FlowkitError('ERR_INPUT', `Cannot open "${last}": a one-word filter goes after -f`)
   }
-  if (texts.length > 1) {
-    throw new FlowkitError('ERR_OPTION', `Cannot use two filters: "${texts[0]}" and "${texts[1]}"`)
-  }
-  if (filterFile === undefined) return texts.length === 0 ? { words } : { words, text: texts[0] }
-  if (texts.length > 0) {
-    throw new FlowkitError('ERR_OPTION', 'Cannot use --filter-file beside another filter')
-  }
-  return { words, text: await readFile(filterFile, 'utf8') }
+  return { words }
 }
 
 /** Says on stderr what could not be read. */

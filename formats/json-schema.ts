@@ -1,5 +1,5 @@
 import { FIELDS, ID, type Field, type FieldType } from '../core/flow/fields.ts'
-import { fieldLabel, printedFields, type NameSet } from '../core/flow/labels.ts'
+import { fieldLabel, printedFields, rawLabel, type NameSet } from '../core/flow/labels.ts'
 import { FLOW_TYPES } from '../core/flow/names.ts'
 
 const SCHEMAS: Readonly<Record<FieldType, object>> = {
@@ -25,6 +25,10 @@ export function jsonSchema(names: NameSet): Record<string, unknown> {
   const properties: Record<string, object> = {}
   for (const field of printedFields(FIELDS.keys())) {
     for (const family of [4, 6] as const) properties[fieldLabel(field, names, family)] = schemaOf(field)
+    const raw = rawLabel(field, names)
+    if (raw !== undefined) {
+      properties[raw] = { type: 'integer', minimum: 0, maximum: 2 ** 128, description: `${field.doc}, as a number` }
+    }
   }
   return {
     $schema: 'https://json-schema.org/draft/2020-12/schema',

@@ -1,6 +1,6 @@
 import type { FlowBatch } from '../core/flow/batch.ts'
 import { FIELDS, ID, type Field, type FieldType } from '../core/flow/fields.ts'
-import { fieldLabel, printedFields, type NameSet } from '../core/flow/labels.ts'
+import { fieldLabel, printedFields, rawLabel, type NameSet } from '../core/flow/labels.ts'
 import type { Shape } from '../core/flow/shape.ts'
 import type { FlowDecoder, FlowEncoder } from '../core/flow/stream.ts'
 import type { FlowFormat, ReadRequest, WriteRequest } from './format.ts'
@@ -64,13 +64,15 @@ function rowWriter({ fields, extras = false, names = 'flowkit' }: WriteRequest, 
   function layout({ mask }: Shape): Layout {
     const present = wanted.filter(({ id }) => mask[id] === 1)
     const taken = present.flatMap((field) => FAMILIES.map((family) => fieldLabel(field, names, family)))
-    return { cells: present.map((field) => toCell(field, names)), tail: '', taken }
+    return { cells: present.flatMap((field) => toCells(field, names)), tail: '', taken }
   }
   return new RowWriter({ json: true, extras, end, layout })
 }
 
-function toCell(field: Field, names: NameSet): Cell {
+function toCells(field: Field, names: NameSet): Cell[] {
   const quote = NUMBERS.has(field.type) && field.id !== ID.type ? '' : '"'
   const [four, six] = FAMILIES.map((family) => `,"${fieldLabel(field, names, family)}":${quote}`)
-  return four === six ? { field, before: four } : { field, before: four, before6: six }
+  const cell = four === six ? { field, before: four } : { field, before: four, before6: six }
+  const raw = rawLabel(field, names)
+  return raw === undefined ? [cell] : [cell, { field, before: `,"${raw}":`, raw: true }]
 }

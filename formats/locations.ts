@@ -7,11 +7,13 @@ import { unwrap, wrappingOf, type Wrapping } from '../core/compress/unwrap.ts'
 import { filterFlows } from '../core/filter/filter.ts'
 import { overlaps } from '../core/filter/window.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
-import { readFlows, readRows, type Fault, type FlowReader } from '../core/flow/stream.ts'
+import { readFlows, readRows, type Fault, type FlowReader, type InputFault } from '../core/flow/stream.ts'
 import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
 import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 import { FORMATS } from './index.ts'
 import { tellFormat } from './tell.ts'
+
+export type { InputFault }
 
 /** Bytes of a file that formats are told by. */
 const HEAD_SIZE = 4096
@@ -27,11 +29,6 @@ export interface Input {
   open(request: ReadRequest): FlowReader
   /** Its counter samples of sFlow, likewise. */
   openCounters(request: CounterRequest): CounterReader
-}
-
-/** A fault and the input it is in. */
-export interface InputFault extends Fault {
-  readonly input: string
 }
 
 /** What a file is in whose damage begins before its format can be told. */
@@ -172,7 +169,13 @@ async function inputOfPath(path: string, forced: FlowFormat | undefined): Promis
   }
 }
 
-async function inputOfStream(
+/**
+ * The input that a stream of bytes is, whose format is told from the first of them unless it is `forced`.
+ *
+ * @param name of it, for messages
+ * @throws FlowkitError when the format cannot be told
+ */
+export async function inputOfStream(
   name: string, stream: AsyncIterable<Uint8Array>, forced: FlowFormat | undefined,
 ): Promise<Input> {
   const source = sourceOf(stream)

@@ -2,7 +2,7 @@
 import { BATCH_SIZE, type FlowBatch } from '../core/flow/batch.ts'
 import { findElement, findElementByName, foreignElement, type Element } from '../core/flow/elements.ts'
 import { FIELDS, findField, ID, type Field } from '../core/flow/fields.ts'
-import { fieldLabel, NAME_SETS } from '../core/flow/labels.ts'
+import { fieldLabel, NAME_SETS, rawLabel } from '../core/flow/labels.ts'
 import { loseElement, type Loss } from '../core/flow/loss.ts'
 import { parseScalar } from '../core/flow/parse-scalar.ts'
 import {
@@ -57,6 +57,8 @@ export function fieldByAnyName(name: string): Field | undefined {
           const label = fieldLabel(field, set, family)
           if (!byAnyName.has(label)) byAnyName.set(label, field)
         }
+        const raw = rawLabel(field, set) // which the address stands beside
+        if (raw !== undefined) byAnyName.set(raw, field)
       }
     }
   }

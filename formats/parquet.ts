@@ -1,13 +1,16 @@
 import { existsSync } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { readCounters } from '../core/archive/counter-files.ts'
 import { createParquetFile } from '../core/duck/file.ts'
 import { readParquet } from '../core/duck/read.ts'
+import { faultOf } from '../core/duck/survey.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import type { FlowFormat } from './format.ts'
 
 const MAGIC = [0x50, 0x41, 0x52, 0x31] // PAR1
 
-/** One Parquet file, flowkit's or another's whose columns have the names of fields. */
+/** One Parquet file: flowkit's, a VPC flow log, or another whose columns have the names of fields. */
 export const parquet: FlowFormat = {
   name: 'parquet',
   summary: 'Apache Parquet, a file',
@@ -22,4 +25,28 @@ export const parquet: FlowFormat = {
   create: (path, { fields, extras, textAddresses = false }) => createParquetFile(path, {
     ...fields && { fields }, ...extras !== undefined && { extras }, textAddresses,
   }),
+}
+
+/**
+ * AWS VPC flow logs in Parquet, a file or a folder of them. `parquet` reads them too, as long as their columns
+ * tell what they are: this is for those whose few columns do not.
+ */
+export const vpcParquet: FlowFormat = {
+  name: 'vpc-parquet',
+  summary: 'AWS VPC flow log in Parquet',
+  extensions: [],
+  async *open(path, request) {
+    const paths = await filesIn(path)
+    if (paths.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot read ${path}: no Parquet file is in it`)
+    const { onFault } = request
+    yield* readParquet(paths, { ...request, vpc: true, onBad: (bad) => onFault(faultOf(bad)) })
+  },
+}
+
+/** The Parquet files below a folder, in the order of their names; or just the file. */
+async function filesIn(path: string): Promise<string[]> {
+  if (!(await stat(path)).isDirectory()) return [path]
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile() && entry.name.endsWith('.parquet'))
+    .map((entry) => join(entry.parentPath, entry.name)).sort()
 }

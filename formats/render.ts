@@ -3,7 +3,7 @@ import { writeIpv6, MAX_ADDRESS_TEXT, type AddressColumn } from '../core/flow/ad
 import type { Column, FlowBatch } from '../core/flow/batch.ts'
 import {
   ByteWriter, putCount, putHex, putIpv4, putMac, putSequence, putSmall, putUint, putUint32,
-  putUint64, putWords, SLACK, TimeWriter, toWords, utf8Sequence,
+  putUint128, putUint64, putWords, SLACK, TimeWriter, toWords, utf8Sequence,
 } from '../core/flow/byte-writer.ts'
 import { ID, type Field } from '../core/flow/fields.ts'
 import { FLOW_TYPES } from '../core/flow/names.ts'
@@ -20,6 +20,8 @@ export interface Cell {
   readonly before: string
   /** The literal where the address is IPv6, or, for a field that is no address, the row's source address. */
   readonly before6?: string
+  /** An address as the integer that it is. */
+  readonly raw?: boolean
 }
 
 /** How rows of one shape look. The shape must have the fields of all cells. */
@@ -48,6 +50,8 @@ export interface RowStyle {
 
 /** The kind of the field `type`, which is told in words. */
 const TYPE = FIRST_FREE_KIND
+/** The kind of addresses that are integers. */
+const RAW = FIRST_FREE_KIND + 1
 
 const TYPE_WORDS = FLOW_TYPES.map(toWords)
 /** Longest value of fixed size, with quotes. */
@@ -151,6 +155,13 @@ export class RowWriter extends ByteWriter {
             }
             break
           }
+          case RAW: {
+            const { family, v4, v6 } = columns[i] as AddressColumn
+            if (family[row] === 4) at = putUint32(v4, row, view, at)
+            else if (family[row] === 6) at = putUint128(v6, row * 16, view, at)
+            else at = before
+            continue
+          }
           case TIME: {
             const nanos = plan.nanos[i]
             const below = nanos === undefined ? 0 : nanos[row]
@@ -245,7 +256,9 @@ function makePlan(style: RowStyle, shape: Shape): Plan {
   return {
     shape,
     cells,
-    kinds: Uint8Array.from(cells, ({ field: { id, type } }) => id === ID.type ? TYPE : KINDS[type]),
+    kinds: Uint8Array.from(cells, ({ field: { id, type }, raw }) => {
+      return id === ID.type ? TYPE : raw ? RAW : KINDS[type]
+    }),
     ...literals,
     six,
     digits: Int8Array.from(cells, ({ field }) => flowTimes.has(field.id) ? shape.timeDigits : -1),

@@ -26,7 +26,7 @@ const EDGES: Readonly<Record<string, readonly string[]>> = {
   '@yao-pkg/pkg': ['cmd/build.ts'],
   'cac': ['cmd/argv.ts'],
   'cbor-x': ['formats/cbor.ts'],
-  'esbuild': ['cmd/build.ts'],
+  'esbuild': ['cmd/build.ts', 'cmd/build-library.ts'],
   'koffi': ['core/net/ffi.ts'],
   'prom-client': ['core/metrics/'],
   'smol-toml': ['cmd/config.ts'],

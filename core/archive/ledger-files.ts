@@ -52,7 +52,8 @@ export async function readLedger(archive: string, request: LedgerRequest): Promi
 /**
  * The files of the ledger of an archive whose segments reach into the window, in order.
  *
- * A segment reaches to the begin of the next, and the last one to the end of its hour.
+ * A segment reaches to the begin of the next one, and the last to the end of its hour; several may begin
+ * together, each of which holds other exporters.
  */
 async function ledgerFiles(
   archive: string, { since = -Infinity, until = Infinity }: Window,
@@ -65,7 +66,9 @@ async function ledgerFiles(
   const files = entries.filter((entry) => entry.endsWith('.parquet')).sort()
   const begins = files.map((file) => segmentTime(basename(file)))
   return files.filter((_, i) => {
-    const end = begins[i + 1] ?? Math.floor(begins[i] / HOUR) * HOUR + HOUR
+    let next = i + 1
+    while (begins[next] === begins[i]) next++
+    const end = begins[next] ?? Math.floor(begins[i] / HOUR) * HOUR + HOUR
     return !(end <= since || begins[i] >= until) // a name that tells no time is of any
   }).map((file) => join(root, file))
 }

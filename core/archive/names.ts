@@ -19,10 +19,16 @@ export function hourFolder(hour: number): string {
   return join(`date=${text.slice(0, 10)}`, `hour=${text.slice(11, 13)}`)
 }
 
-/** A name for a segment that sorts by its begin, and that no other has: `20261121T130405123Z-9f3a1c04`. */
-export function newSegment(now: number): string {
+/**
+ * A name for a segment that sorts by its begin, and that no other has: `20261121T130405123Z-9f3a1c04`.
+ *
+ * @param lane who names it, below 256: names of two that do so at the same time are never the same
+ */
+export function newSegment(now: number, lane?: number): string {
   const time = new Date(now).toISOString().replaceAll(/[-:.]/g, '')
-  return `${time}-${randomBytes(4).toString('hex')}`
+  const random = randomBytes(4)
+  if (lane !== undefined) random[0] = lane
+  return `${time}-${random.toString('hex')}`
 }
 
 /** When a segment began by its name, µs since the epoch. */

@@ -24,7 +24,7 @@ import { PAGE } from './segment-file.ts'
 import { startSegments, type Segments } from './segments.ts'
 import type { Sink } from './sink.ts'
 import { listSegments } from './spool-files.ts'
-import { openSpool, type SpoolLane } from './spool.ts'
+import { openSpool, type SegmentNaming } from './spool.ts'
 
 /** What may be changed while a collector runs. */
 export interface CollectorSettings {
@@ -32,12 +32,6 @@ export interface CollectorSettings {
   readonly sampling: SamplingRules
   /** Exporters that are listened to; all if there is none. */
   readonly allow: readonly Prefix[]
-}
-
-/** One of several collectors that share ports, archive and state; each in a thread of its own. */
-export interface Lane extends SpoolLane {
-  /** Whether datagrams of an address belong to it; those of others, which reach all, are ignored. */
-  isOwn(source: Readonly<SourceAddress>): boolean
 }
 
 /** What a collector is to do. */
@@ -57,9 +51,11 @@ export interface CollectorOptions extends ReplayOptions, CollectorSettings {
   readonly spool: string
   readonly spoolSize: number
   readonly spoolSync: number
+  readonly naming?: SegmentNaming
   /** Opens a socket; core/net/receiver.ts unless told. */
   readonly open?: typeof openReceiver
-  readonly lane?: Lane
+  /** Of several collectors at the same ports: whether datagrams of an address are for this one. */
+  isOwn?(source: Readonly<SourceAddress>): boolean
   /**
    * Adds to what is known of exporters what others knew, once the spool is recovered.
    *
@@ -77,7 +73,7 @@ export interface Collector {
   report(): CollectorReport
   /** Go on with other settings. */
   configure(settings: CollectorSettings): void
-  /** End the segment that is written to: its files appear soon. The next begins at `now`, ms since the epoch. */
+  /** End the segment that is written to: its files appear soon. The next one begins at `now`, ms. */
   rotate(now?: number): void
   /** Take what the sockets still hold, decode it, and wait for the sinks: what they cannot take is spooled. */
   stop(): Promise<void>
@@ -100,13 +96,13 @@ const DRAIN_ROUNDS = 50
  * @throws the system error of a socket or folder that cannot be opened; none is left open then
  */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const { sinks, lane, onError, onRecovered } = options
+  const { sinks, isOwn, onError, onRecovered } = options
   let settings: CollectorSettings = options
   const started = Date.now() * 1000
   const counters: CollectorCounters = {
     datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
   }
-  const spool = await openSpool(options.spool, options.spoolSize, options.lane)
+  const spool = await openSpool(options.spool, options.spoolSize, options.naming)
   const first = spool.segment
   const older = (await listSegments(options.spool)).filter(({ id }) => id !== first)
   let wake: () => void = () => {}
@@ -207,7 +203,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       if (family[row] === 6) for (let i = 0; i < 16; i++) datagram.v6[i] = v6[row * 16 + i]
       datagram.port = batch.sourcePort[row]
       datagram.received = batch.received[row]
-      if (lane && !lane.isOwn(datagram)) counters.datagrams--
+      if (isOwn && !isOwn(datagram)) counters.datagrams-- // it came to all of them, by a multicast group, say
       else if (isAllowed()) {
         backlog.put(datagram, endpoint.port)
         forwarded[allowed++] = row

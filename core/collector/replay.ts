@@ -105,6 +105,9 @@ export interface Recovery {
   readonly unfinished: readonly Unfinished[]
 }
 
+/** What `recover` needs of a spool. */
+export type SpoolStates = Pick<Spool, 'readState' | 'writeState' | 'remove'>
+
 /**
  * Bring all segments that were in the spool before into the sinks that do not have them, in order.
  *
@@ -112,16 +115,17 @@ export interface Recovery {
  * suddenly, each segment can be decoded with the state that belongs to it, and is in each sink once. What
  * fails is told and left for later.
  *
- * @param first the segment behind them
+ * @param first the segment behind them; if there is none, the last stays, since it tells what was known
+ * @param known what was known before the first segment, if it has no state; becomes what is known later
  */
 export async function recover(
-  spool: Spool, segments: readonly SpoolSegment[], first: string, sinks: readonly Sink[],
-  options: ReplayOptions,
+  spool: SpoolStates, segments: readonly SpoolSegment[], first: string | undefined, sinks: readonly Sink[],
+  options: ReplayOptions, known?: Exporters,
 ): Promise<Recovery> {
   const { sampling, onError } = options
   const unfinished: Unfinished[] = []
   let replayed = 0
-  let exporters = newExporters(sampling)
+  let exporters = known ?? newExporters(sampling)
   for (const [i, segment] of segments.entries()) {
     const { id, size, hasState } = segment
     const next = segments[i + 1]?.id ?? first
@@ -130,21 +134,24 @@ export async function recover(
     try {
       if (size > 0) for (const sink of sinks) if (!await sink.has(id)) missing.push(sink)
       if (hasState) exporters = await readExporters(spool, id, sampling, onError) ?? exporters
+      else if (known && size > 0) await spool.writeState(id, saveExporters(exporters))
       if (missing.length > 0) replayed++
       if (missing.length > 0 || !hasNext) {
         const current = exporters
         const failed = await replaySegment(segment, current, missing, options, {
-          async beforeEnd() { if (!hasNext) await spool.writeState(next, saveExporters(current)) },
+          async beforeEnd() {
+            if (!hasNext && next !== undefined) await spool.writeState(next, saveExporters(current))
+          },
         })
         if (failed.length > 0) {
-          unfinished.push({ segment: id, next, sinks: failed })
+          unfinished.push({ segment: id, next: next ?? id, sinks: failed })
           continue
         }
       }
-      await spool.remove(id)
+      if (next !== undefined) await spool.remove(id)
     } catch (error) {
       onError(error)
-      unfinished.push({ segment: id, next, sinks: missing })
+      unfinished.push({ segment: id, next: next ?? id, sinks: missing })
     }
   }
   return { exporters, replayed, unfinished }
@@ -152,7 +159,8 @@ export async function recover(
 
 /** The exporters at the beginning of a segment; undefined, and told, if they cannot be read. */
 export async function readExporters(
-  spool: Spool, segment: string, sampling: SamplingRules, onError: (error: FlowkitError) => void,
+  spool: Pick<Spool, 'readState'>, segment: string, sampling: SamplingRules,
+  onError: (error: FlowkitError) => void,
 ): Promise<Exporters | undefined> {
   const { bytes, fault } = await spool.readState(segment)
   if (fault) onError(fault)

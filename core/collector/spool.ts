@@ -64,12 +64,14 @@ interface Entry {
   size: number
 }
 
-/** Of spools that are written to at the same time, and whose segments go into one archive. */
-export interface SpoolLane {
-  /** Which it is, below 256. */
-  readonly lane: number
-  /** When all of them began, ms since the epoch. */
-  readonly began: number
+/** How the segments of a spool are named and counted. */
+export interface SegmentNaming {
+  /** Of spools that are written to at the same time, and go into one archive: which it is, below 256. */
+  readonly lane?: number
+  /** When the first segment begins, ms since the epoch; now unless told. */
+  readonly began?: number
+  /** They are counted from above this. */
+  readonly after?: number
 }
 
 /**
@@ -79,7 +81,7 @@ export interface SpoolLane {
  * @throws FlowkitError ERR_OPTION when it is open already; the system error if it cannot be written to
  */
 export async function openSpool(
-  directory: string, limit: number = Infinity, lane?: SpoolLane,
+  directory: string, limit: number = Infinity, naming: SegmentNaming = {},
 ): Promise<Spool> {
   const folder = resolve(directory)
   await mkdir(dirname(folder), { recursive: true })
@@ -91,7 +93,7 @@ export async function openSpool(
     }
     const entries = new Map<string, Entry>()
     for (const { id, sequence, size } of await listSegments(folder)) entries.set(id, { sequence, size })
-    return spoolOf(folder, limit, entries, lane, () => lock.release())
+    return spoolOf(folder, limit, entries, naming, () => lock.release())
   } catch (error) {
     lock.release()
     throw error
@@ -99,9 +101,10 @@ export async function openSpool(
 }
 
 function spoolOf(
-  folder: string, limit: number, entries: Map<string, Entry>, lane: SpoolLane | undefined, unlock: () => void,
+  folder: string, limit: number, entries: Map<string, Entry>, { lane, began, after = 0 }: SegmentNaming,
+  unlock: () => void,
 ): Spool {
-  let sequence = [...entries.values()].at(-1)?.sequence ?? 0
+  let sequence = Math.max(after, [...entries.values()].at(-1)?.sequence ?? 0)
   let size = [...entries.values()].reduce((sum, entry) => sum + entry.size, 0)
   const unsynced = new Set<string>() // paths
   let isFolderSynced = true
@@ -109,10 +112,10 @@ function spoolOf(
   let entry: Entry
   let path: string
   let file: SegmentFile | undefined
-  begin(lane?.began)
+  begin(began)
 
   function begin(now: number = Date.now()): void {
-    segment = newSegment(now, lane?.lane)
+    segment = newSegment(now, lane)
     entry = { sequence: ++sequence, size: 0 }
     path = join(folder, segmentName(sequence, segment) + SEGMENT_EXTENSION)
     file = undefined

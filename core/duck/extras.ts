@@ -1,7 +1,9 @@
 /** Elements without a column as a JSON object, in the column `extra`. */
 import { parseIpv4, parseIpv6, parseMac } from '../flow/address.ts'
 import type { FlowBatch } from '../flow/batch.ts'
-import { elementName, findElement, findElementByName, type ElementType } from '../flow/elements.ts'
+import {
+  elementName, findElement, findElementByName, foreignElement, type ElementType,
+} from '../flow/elements.ts'
 import { formatElement } from '../flow/element-value.ts'
 import { distinctName, isList } from '../flow/list-value.ts'
 import { VARIABLE_LENGTH, type ExtraElement } from '../flow/shape.ts'
@@ -53,7 +55,8 @@ export interface ExtraValue {
 /**
  * The elements of a JSON object that `extrasText` wrote. Integers have the full length of their type.
  *
- * What is no element, and no JSON object at all, is left out: other tools may have written it.
+ * A key of no known element is kept by its name, as text or a number. What is no JSON object at all, and
+ * values that are neither, are left out: other tools may have written them.
  */
 export function readExtras(text: string): ExtraValue[] {
   let object: unknown
@@ -66,6 +69,7 @@ export function readExtras(text: string): ExtraValue[] {
   const values: ExtraValue[] = []
   for (const [key, value] of Object.entries(object)) {
     const element = findKey(key) ?? findKey(key.replace(/_\d+$/, ''))
+      ?? foreignElement(key, typeof value === 'number' ? 'float64' : 'string')
     if (!element || element.pen > 0xffffffff || element.id > 0xffff) continue
     const bytes = encodeValue(findElement(element.pen, element.id)?.type, value)
     if (bytes && bytes.length < VARIABLE_LENGTH) values.push({ pen: element.pen, id: element.id, bytes })
@@ -95,7 +99,7 @@ function encodeValue(type: ElementType | undefined, value: unknown): Uint8Array 
     if (isFloat) return encodeFloat(Number(value), type)
   }
   if (typeof value !== 'string') return undefined
-  return encodeText(type, value) ?? (/^([0-9a-f]{2})*$/.test(value) ? Uint8Array.fromHex(value) : undefined)
+  return encodeText(type, value) ?? (/^([0-9a-f]{2})*$/.test(value) ? Buffer.from(value, 'hex') : undefined)
 }
 
 /** What `formatElement` shows as text of its own. */
@@ -139,7 +143,7 @@ function isInteger(value: unknown): value is number | string {
 }
 
 function encodeInteger(value: bigint, size: number): Uint8Array {
-  return Uint8Array.fromHex(BigInt.asUintN(size * 8, value).toString(16).padStart(size * 2, '0'))
+  return Buffer.from(BigInt.asUintN(size * 8, value).toString(16).padStart(size * 2, '0'), 'hex')
 }
 
 function encodeFloat(value: number, type: 'float32' | 'float64'): Uint8Array {

@@ -1,5 +1,6 @@
 /** Parquet files that flowkit did not write: columns that have the names of fields are cast, if possible. */
 import { findField, type Field } from '../flow/fields.ts'
+import type { TimeDigits } from '../flow/shape.ts'
 import { sqlColumns } from '../flow/sql.ts'
 import { identifier } from './duck.ts'
 
@@ -14,19 +15,28 @@ export interface ForeignColumns {
   readonly fields: ReadonlySet<Field>
   /** By name of the column in schema 1. */
   readonly expressions: ReadonlyMap<string, string>
+  /** SQL that is true for rows that are flows; absent: all are. */
+  readonly isFlow?: string
+  /** Digits of a second that times have, where that is known. */
+  readonly timeDigits?: TimeDigits
 }
 
 /**
  * The columns that can be taken for fields.
  *
  * Values that do not fit become NULL: a negative counter, text that is no address. Counters are cut at 2^63.
+ *
+ * @param map names of columns to those of the fields that they fill; the others go by their own
  */
-export function foreignColumns(columns: readonly FileColumn[]): ForeignColumns {
+export function foreignColumns(
+  columns: readonly FileColumn[], map?: ReadonlyMap<string, string>,
+): ForeignColumns {
   const fields = new Set<Field>()
   const expressions = new Map<string, string>()
   for (const { name, type } of columns) {
-    const half = /^(.*)_(hi|lo)$/.exec(name)
-    const field = findField(half ? half[1] : name)
+    const mapped = map?.get(name)
+    const half = mapped === undefined ? /^(.*)_(hi|lo)$/.exec(name) : null
+    const field = findField(mapped ?? (half ? half[1] : name))
     if (!field || (half !== null) !== (field.type === 'addr' && kindOf(type) === 'number')) continue
     const names = sqlColumns(field).map((column) => column.name)
     const casts = half ? [`TRY_CAST(${identifier(name)} AS UBIGINT)`] : castsOf(field, identifier(name), type)

@@ -4,6 +4,7 @@ import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
 import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../flow/fields.ts'
 import { sqlColumns } from '../flow/sql.ts'
 import type { TimeDigits } from '../flow/shape.ts'
+import type { Loss } from '../flow/loss.ts'
 import type { FlowReader } from '../flow/stream.ts'
 import { filterFields, filterToSql, type Filter } from '../filter/filter.ts'
 import { overlaps } from '../filter/window.ts'
@@ -11,12 +12,13 @@ import { columnsOf } from './columns.ts'
 import { duckError, identifier, openDuck, type Duck, type DuckSettings } from './duck.ts'
 import { MACROS } from './macros.ts'
 import {
-  ORIGIN_COLUMNS, relationSql, surveyFiles, type BadFile, type Source, type Survey, type Window,
+  filesSql, ORIGIN_COLUMNS, relationSql, surveyFiles, type BadFile, type ForeignRequest, type Source,
+  type Survey, type Window,
 } from './survey.ts'
 import { createUnpacker } from './unpack.ts'
 
 /** What is wanted of Parquet files. */
-export interface ParquetRequest extends Window {
+export interface ParquetRequest extends Window, ForeignRequest {
   /** Ids of the fields wanted; absent: all but the exporter's clock. */
   readonly fields?: readonly number[]
   readonly extras?: boolean
@@ -28,6 +30,8 @@ export interface ParquetRequest extends Window {
   readonly settings?: DuckSettings
   /** Digits of a second that times have, where that is known: files do not say. */
   readonly timeDigits?: TimeDigits
+  /** Where rows are counted that are no flows. */
+  readonly loss?: Loss
   /** Told of each file that cannot be read; the others are. */
   onBad(bad: BadFile): void
 }
@@ -53,13 +57,17 @@ export async function* readParquet(paths: readonly string[], request: ParquetReq
   const duck = await openDuck(sort || filter ? settings : { ...settings, threads: 1 })
   try {
     await duck.run(MACROS)
-    const survey = await surveyFiles(duck, paths, request, request.onBad)
+    const survey = await surveyFiles(duck, paths, request, request.onBad, request)
+    if (request.loss) request.loss.rows.unknown += await countOthers(duck, survey)
     const wanted = wantedFields(survey, request)
     const columns = new Set(wanted)
     // whether an IPv4-mapped address is IPv4
     if (wanted.has(FIELDS[ID.srcAddr]) || wanted.has(FIELDS[ID.dstAddr])) columns.add(FIELDS[ID.etype])
     const fields = FIELDS.filter((field) => columns.has(field))
-    const unpack = createUnpacker(duck.api, fields, wanted, extras && survey.extras, request.timeDigits)
+    const [known] = survey.sources.map(({ foreign }) => foreign?.timeDigits)
+    const isSame = survey.sources.every(({ foreign }) => foreign?.timeDigits === known)
+    const digits = request.timeDigits ?? (isSame ? known : undefined)
+    const unpack = createUnpacker(duck.api, fields, wanted, extras && survey.extras, digits)
     const batch = new FlowBatch()
     for await (const chunk of chunks(duck, survey, fields, request)) {
       unpack(chunk, batch)
@@ -71,6 +79,18 @@ export async function* readParquet(paths: readonly string[], request: ParquetReq
   } finally {
     await duck.close()
   }
+}
+
+/** How many rows are no flows, as far as files can be read. */
+async function countOthers(duck: Duck, { sources }: Survey): Promise<number> {
+  let count = 0
+  for (const { paths, foreign } of sources) {
+    if (foreign?.isFlow === undefined) continue
+    const query = `SELECT count(*) FROM ${filesSql(paths)} WHERE NOT coalesce(${foreign.isFlow}, false)`
+    const [[rows]] = await duck.rows(query).catch(() => [[0]]) // the flows' reading will tell of it
+    count += Number(rows)
+  }
+  return count
 }
 
 /** The fields that rows are to have, of those that some row has. */
@@ -103,23 +123,23 @@ async function* chunks(
         if (request.sort) throw duckError(error, 'sort flows')
         break
       }
-      of = await surveyFiles(duck, left, request, request.onBad)
+      of = await surveyFiles(duck, left, request, request.onBad, request)
     }
   }
   // a file is damaged: go on from here file by file, with nothing computed ahead that would be lost
   await duck.run(`SET streaming_buffer_size = '1kB'`)
   let skip = rows
-  for (const { paths, expressions } of survey.sources) {
-    for (const path of paths) {
+  for (const source of survey.sources) {
+    for (const path of source.paths) {
       if (!existsSync(path)) {
         skip = 0 // with it all is gone that was read before
         continue
       }
       try {
-        const sql = querySql(await surveyOne(duck, path, survey, expressions), fields, request)
+        const sql = querySql(await surveyOne(duck, path, survey, source), fields, request)
         const [[count]] = skip === 0 ? [[1]] : await duck.rows(`SELECT count(*) FROM (${sql})`)
         if (Number(count) > skip) {
-          yield* run(await surveyOne(duck, path, survey, expressions), skip)
+          yield* run(await surveyOne(duck, path, survey, source), skip)
           skip = 0
         } else skip -= Number(count)
       } catch (error) {
@@ -133,9 +153,9 @@ async function* chunks(
 
 /** A survey of one of the files: it may lack columns that others have. */
 async function surveyOne(
-  duck: Duck, path: string, survey: Survey, expressions: Source['expressions'],
+  duck: Duck, path: string, survey: Survey, { foreign }: Source,
 ): Promise<Survey> {
-  if (expressions) return { ...survey, sources: [{ paths: [path], expressions }] }
+  if (foreign) return { ...survey, sources: [{ paths: [path], foreign }] }
   const own = await surveyFiles(duck, [path], {}, ({ error }) => { throw error })
   return { ...own, extras: survey.extras }
 }

@@ -5,14 +5,23 @@ import { sqlColumns } from '../flow/sql.ts'
 import type { Fault } from '../flow/stream.ts'
 import { columnsOf, EXTRA_COLUMN } from './columns.ts'
 import { duckError, identifier, quote, type Duck } from './duck.ts'
-import { foreignColumns } from './foreign.ts'
+import { foreignColumns, type ForeignColumns } from './foreign.ts'
 import { SCHEMA_VERSION } from './parquet.ts'
+import { isVpcLog, vpcColumns } from './vpc.ts'
 
 /** Files that can be read in one way. */
 export interface Source {
   readonly paths: readonly string[]
-  /** SQL expressions for the columns of fields, by name; undefined: the columns are there as they are. */
-  readonly expressions?: ReadonlyMap<string, string>
+  /** What is taken for columns of fields; undefined: the columns are there as they are. */
+  readonly foreign?: ForeignColumns
+}
+
+/** How to take the columns of files that flowkit did not write. */
+export interface ForeignRequest {
+  /** Names of columns to those of the fields that they fill. */
+  readonly map?: ReadonlyMap<string, string>
+  /** They are VPC flow logs, also those that cannot be told by their columns. */
+  readonly vpc?: boolean
 }
 
 /** What Parquet files hold, as far as their footers tell. */
@@ -21,8 +30,10 @@ export interface Survey {
   readonly sources: readonly Source[]
   /** Fields of which some row may have a value. */
   readonly fields: ReadonlySet<Field>
-  /** Whether there is a column `extra`. */
+  /** Whether there are elements without a field. */
   readonly extras: boolean
+  /** Whether flowkit's own files have a column for them. */
+  readonly ownExtras: boolean
   /** Every row has a start and an end. */
   readonly timed: boolean
 }
@@ -67,10 +78,11 @@ export async function askFiles<Answer>(
  */
 export async function surveyFiles(
   duck: Duck, paths: readonly string[], window: Window, onBad: (bad: BadFile) => void,
+  request: ForeignRequest = {},
 ): Promise<Survey> {
   const { survey, bad } = await askFiles(paths, async (asked) => {
     const bad: BadFile[] = []
-    return { survey: await surveyOnce(duck, asked, window, (file) => bad.push(file)), bad }
+    return { survey: await surveyOnce(duck, asked, window, (file) => bad.push(file), request), bad }
   })
   for (const file of bad) if (existsSync(file.path)) onBad(file)
   return survey
@@ -78,41 +90,44 @@ export async function surveyFiles(
 
 async function surveyOnce(
   duck: Duck, paths: readonly string[], window: Window, onBad: (bad: BadFile) => void,
+  { map, vpc = false }: ForeignRequest,
 ): Promise<Survey> {
   const { own, foreign } = await tellApart(duck, paths, onBad)
   const windowed = window.since !== undefined || window.until !== undefined
   const kept = windowed ? await inWindow(duck, own, window) : own
   const columns = await presence(duck, kept)
   const fields = new Set(FIELDS.filter((field) => columns.get(sqlColumns(field)[0].name)?.any))
-  const expressions = new Map<string, ReadonlyMap<string, string>>()
+  const others = new Map<string, ForeignColumns>()
   for (const path of foreign) {
     try {
-      const found = foreignColumns(await describe(duck, path))
-      if (found.fields.size === 0) {
+      const found = await describe(duck, path)
+      const taken = vpc || isVpcLog(found) ? vpcColumns(found, map) : foreignColumns(found, map)
+      if (taken.fields.size === 0) {
         const message = `Cannot read ${path} as flows: it has no column that flowkit knows`
         throw new FlowkitError('ERR_INPUT', message)
       }
-      expressions.set(path, found.expressions)
-      for (const field of found.fields) fields.add(field)
+      others.set(path, taken)
+      for (const field of taken.fields) fields.add(field)
     } catch (error) {
       onBad({ path, error: asError(error, path) })
     }
   }
   const isKept = new Set(kept)
-  const sources: { paths: string[], expressions?: ReadonlyMap<string, string> }[] = []
+  const sources: { paths: string[], foreign?: ForeignColumns }[] = []
   for (const path of paths) {
-    const foreign = expressions.get(path)
+    const foreign = others.get(path)
     const last = sources.at(-1)
-    if (foreign) sources.push({ paths: [path], expressions: foreign })
+    if (foreign) sources.push({ paths: [path], foreign })
     else if (!isKept.has(path)) continue
-    else if (last && !last.expressions) last.paths.push(path)
+    else if (last && !last.foreign) last.paths.push(path)
     else sources.push({ paths: [path] })
   }
   const always = (name: string) => kept.length === 0 || columns.get(name)?.all === true
+  const ownExtras = columns.has(EXTRA_COLUMN)
   return {
-    sources, fields,
-    extras: columns.has(EXTRA_COLUMN),
-    timed: expressions.size === 0 && always('flow_start') && always('flow_end'),
+    sources, fields, ownExtras,
+    extras: ownExtras || others.values().some(({ expressions }) => expressions.has(EXTRA_COLUMN)),
+    timed: others.size === 0 && always('flow_start') && always('flow_end'),
   }
 }
 
@@ -124,18 +139,21 @@ export const ORIGIN_COLUMNS = ['origin_source', 'origin_file', 'origin_row'] as 
  * none. The extra elements follow, if `extras`, and ORIGIN_COLUMNS, if `origin`.
  */
 export function relationSql(
-  { sources, fields: known }: Survey, fields: readonly Field[], extras: boolean, origin: boolean = false,
+  { sources, fields: known, ownExtras }: Survey, fields: readonly Field[], extras: boolean,
+  origin: boolean = false,
 ): string {
   const columns = columnsOf(fields, extras)
-  const own = new Set(columnsOf(fields.filter((field) => known.has(field)), extras).map(({ name }) => name))
-  const selects = sources.map(({ paths, expressions }, i) => {
+  const present = columnsOf(fields.filter((field) => known.has(field)), extras && ownExtras)
+  const own = new Set(present.map(({ name }) => name))
+  const selects = sources.map(({ paths, foreign }, i) => {
     const list = columns.map(({ name, type }) => {
-      const found = expressions ? expressions.get(name) : own.has(name) ? identifier(name) : undefined
+      const found = foreign ? foreign.expressions.get(name) : own.has(name) ? identifier(name) : undefined
       return `${found ?? 'NULL'}::${type} AS ${identifier(name)}`
     })
     const origins = [i, 'file_index', 'file_row_number'].map((what, n) => `${what} AS ${ORIGIN_COLUMNS[n]}`)
     if (origin) list.push(...origins)
-    return `SELECT ${list.join(', ') || '1'} FROM ${filesSql(paths)}`
+    const rows = foreign?.isFlow === undefined ? '' : ` WHERE ${foreign.isFlow}`
+    return `SELECT ${list.join(', ') || '1'} FROM ${filesSql(paths)}${rows}`
   })
   if (selects.length > 0) return selects.join(' UNION ALL ')
   const nothing = columns.map(({ name, type }) => `NULL::${type} AS ${identifier(name)}`)

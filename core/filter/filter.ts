@@ -1,18 +1,25 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import type { FlowReader } from '../flow/stream.ts'
-import { compileNode } from './compile.ts'
-import { DERIVED } from './derived.ts'
-import { nodeToText } from './explain.ts'
+import { parseBpf } from './dialects/bpf.ts'
+import { flowdToFilter } from './dialects/flowd.ts'
+import { parseNfilter } from './dialects/nfilter.ts'
+import { compileNode } from './evaluate/compile.ts'
+import { DERIVED } from './evaluate/derived.ts'
+import { nodeToSql } from './evaluate/sql.ts'
+import { nodeToText } from './language/explain.ts'
+import type { FilterFile, ReadFile } from './language/lexer.ts'
+import { parseNode } from './language/parse.ts'
 import type { Node } from './node.ts'
-import { parseNode } from './parse.ts'
-import { nodeToSql } from './sql.ts'
+
+export type { FilterFile, ReadFile }
 
 /**
  * A filter: nfdump's language, with any field by name as well.
  *
  * A test of a value that a flow does not have is false, so `not src port 80` holds where there is no port.
  * Other than in nfdump 1.7 the top MPLS label is `label1`, a flow that ends before it begins has a negative
- * duration, and a record that does not say how many flows it stands for is 1.
+ * duration, and a record that does not say how many flows it stands for is 1; as in its manual and 1.7.1,
+ * `not flags AF` is none of these flags.
  */
 export interface Filter {
   /** As it was written. */
@@ -21,13 +28,42 @@ export interface Filter {
 }
 
 /**
+ * Languages that filters may be written in: `nfdump` is flowkit's own, `flowd` the rules of a flowd.conf,
+ * `flow-nfilter` a file of definitions, `bpf` a packet filter's expression.
+ */
+export const DIALECTS = ['nfdump', 'flowd', 'flow-nfilter', 'bpf'] as const
+/** One of DIALECTS. */
+export type Dialect = (typeof DIALECTS)[number]
+
+/** What a filter is read with. */
+export interface FilterContext {
+  /** `nfdump` if not given. */
+  readonly dialect?: Dialect
+  /** Of `flow-nfilter`: the name of a definition, and values of variables as `NAME=VALUE`. */
+  readonly definition?: string
+  /** µs since the epoch, which times like `-1h` count from. */
+  readonly now?: number
+  /** Reads the files that a filter names; without it naming one is a fault. */
+  readonly read?: ReadFile
+  /** Path of the file that the text is from. */
+  readonly path?: string
+}
+
+/**
  * Read a filter. Empty text selects every flow.
  *
- * @param now µs since the epoch, which times like `-1h` count from
- * @throws FlowkitError ERR_SYNTAX, whose message shows the line and a caret under the fault
+ * @throws FlowkitError ERR_SYNTAX, whose message shows the line and a caret under the fault; and what `read`
+ *   throws
  */
-export function parseFilter(text: string, now: number = Date.now() * 1e3): Filter {
-  return { text, root: parseNode(text, now) }
+export function parseFilter(text: string, context: FilterContext = {}): Filter {
+  const { dialect = 'nfdump', definition = '', now = Date.now() * 1e3, read, path } = context
+  const source = { text, ...path !== undefined && { path } }
+  switch (dialect) {
+    case 'nfdump': return { text, root: parseNode(source, now, read) }
+    case 'flowd': return { text, root: parseNode({ text: flowdToFilter(source) }, now, undefined) }
+    case 'flow-nfilter': return { text, root: parseNfilter(source, definition, now) }
+    case 'bpf': return { text, root: parseBpf(source) }
+  }
 }
 
 /**

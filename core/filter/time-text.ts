@@ -12,7 +12,8 @@ const CLOCK =
  *
  * RFC 3339; `YYYY[-MM[-DD[ HH:MM[:SS[.fraction]]]]]` in the local zone, with `T`, space or nfdump's `.`
  * between date and clock and `/` for `-`; `now`; `-1h`, `+30s` (ms s m h d w) from now. Nanoseconds are cut
- * off. A local time that occurs twice is the first of the two; one that a clock change skips is an hour later.
+ * off. A local time that occurs twice is the first of the two; one that a clock change skips is an hour
+ * later.
  *
  * @param now µs since the epoch
  */

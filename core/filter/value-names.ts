@@ -32,6 +32,12 @@ const NAMES: Readonly<Partial<Record<FieldName, Names>>> = {
     ignore: 0, create: 1, delete: 2, denied: 3, alert: 4, update: 5, deleted: 2, teardown: 2, term: 2,
     deny: 3,
   },
+  // OpenBSD's net/pfvar.h
+  pf_action: byPlace(
+    'pass block scrub noscrub nat nonat binat nobinat rdr nordr synblock defer match divert rt afrt'),
+  pf_reason: byPlace('match bad-offset fragment short normalize memory bad-timestamp congestion ip-option '
+    + 'proto-cksum state-mismatch state-insert state-limit src-limit synproxy translate no-route'),
+  pf_direction: { in: 1, out: 2 },
   firewall_ext_event: {
     'ignore': 0, 'i-acl': 1001, 'ingress': 1001, 'e-acl': 1002, 'egress': 1002, 'deny': 1003,
     'interface': 1003, 'access': 1003, 'nosyn': 1004,
@@ -46,8 +52,9 @@ const FLAG_FIELDS: readonly FieldName[] = ['tcp_flags', 'rev_tcp_flags']
 export function namedValue(field: number, text: string): readonly [number, number] | undefined {
   const { name } = FIELDS[field]
   const word = text.toLowerCase()
-  let value = NAMES[name]?.[word]
-  if (name === 'proto') value = protocolNumber(word)
+  const names = NAMES[name] ?? {}
+  let value = Object.hasOwn(names, word) ? names[word] : undefined
+  if (name === 'proto' || name === 'tun_proto') value = protocolNumber(word)
   else if (FLAG_FIELDS.includes(name)) value = parseFlags(text)
   if (value === undefined || value === -1) return undefined
   return typeof value === 'number' ? [value, value] : value
@@ -56,7 +63,7 @@ export function namedValue(field: number, text: string): readonly [number, numbe
 /** The name of one value of a field, or undefined. */
 export function nameOf(field: number, value: number): string | undefined {
   const { name } = FIELDS[field]
-  if (name === 'proto') return PROTOCOLS[value]
+  if (name === 'proto' || name === 'tun_proto') return PROTOCOLS[value]
   if (FLAG_FIELDS.includes(name)) return formatFlags(value)
   return Object.entries(NAMES[name] ?? {}).find(([, named]) => named === value)?.[0]
 }
@@ -78,4 +85,9 @@ function formatFlags(value: number): string | undefined {
 
 function lowerCase(values: Readonly<Record<string, number>>): Names {
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name.toLowerCase(), value]))
+}
+
+/** Names with a space between, numbered from 0. */
+function byPlace(names: string): Names {
+  return Object.fromEntries(names.split(' ').map((name, value) => [name, value]))
 }

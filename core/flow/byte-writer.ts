@@ -117,6 +117,28 @@ export function putUint64(low: number, high: number, view: DataView, at: number)
   return putEight(rest, view, putUint(quotient, view, at))
 }
 
+const limbs = new Float64Array(8)
+const eights = new Float64Array(5)
+
+/** Write the 128-bit unsigned integer `bytes[from..from + 16)`, big-endian, in decimal. @returns as above */
+export function putUint128(bytes: Uint8Array, from: number, view: DataView, at: number): number {
+  for (let i = 0; i < 8; i++) limbs[i] = bytes[from + i * 2] << 8 | bytes[from + i * 2 + 1]
+  let count = 0
+  for (let first = 0; first < 8;) { // long division by 10^8, as long as something is left
+    let rest = 0
+    for (let i = first; i < 8; i++) {
+      const part = rest * 0x10000 + limbs[i]
+      limbs[i] = Math.floor(part / 1e8)
+      rest = part - limbs[i] * 1e8
+    }
+    eights[count++] = rest
+    while (first < 8 && limbs[first] === 0) first++
+  }
+  at = putUint(eights[--count], view, at)
+  while (count > 0) at = putEight(eights[--count], view, at)
+  return at
+}
+
 /** Write eight digits of a number below 10^8. */
 function putEight(value: number, view: DataView, at: number): number {
   const high = (value / 10_000) | 0

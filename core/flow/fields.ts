@@ -210,6 +210,11 @@ const TABLE = {
   tun_dst_addr: ['addr', '', 'dst_tun_ip - - -', 'Destination address of the tunnel around the flow'],
   tun_proto: ['u8', '', 'tun_proto - - -', 'IP protocol number of the tunnel'],
 
+  // Clouds
+  pkt_src_addr: ['addr', '', '- - - -', "Source address in the packets, where src_addr is an interface's"],
+  pkt_dst_addr: ['addr', '', '- - - -',
+    "Destination address in the packets, where dst_addr is an interface's"],
+
   // Applications and delays
   application_id: ['octets', '95', '- - - -', 'Application: classification engine and selector (RFC 6759)'],
   application_name: ['text', '96', '- - - -', 'Name of the application'],
@@ -233,6 +238,12 @@ export type FieldType = 'u8' | 'u16' | 'u32' | 'u64' | 'count' | 'time' | 'addr'
 type TypeWord<S extends string> = S extends `${infer T} ${string}` ? T : S
 /** Type of a column by its name. */
 export type ColumnType = { readonly [N in FieldName as CamelCase<N>]: TypeWord<Table[N][0]> }
+
+/** Type of a field by its name. */
+export type FieldTypes = { readonly [N in FieldName]: TypeWord<Table[N][0]> }
+/** The name of a field in flow-tools, never where it has none. */
+export type FlowToolsName<N extends FieldName> =
+  Table[N][2] extends `${string} ${string} ${string} ${infer T}` ? T extends '-' ? never : T : never
 
 /** One row of the field table. */
 export interface Field {

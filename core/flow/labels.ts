@@ -1,5 +1,5 @@
 import { elementName } from './elements.ts'
-import { FIELDS, ID, type Field, type FieldName } from './fields.ts'
+import { FIELDS, ID, type Field, type FieldName, type FlowToolsName } from './fields.ts'
 
 /** Sets of names that fields can go by in output, flowkit's own first. */
 export const NAME_SETS = ['flowkit', 'iana', 'nfdump', 'goflow2', 'py3flowtools'] as const
@@ -8,9 +8,15 @@ export const NAME_SETS = ['flowkit', 'iana', 'nfdump', 'goflow2', 'py3flowtools'
 export type NameSet = (typeof NAME_SETS)[number]
 
 /** Names of py3flowtools that are not flow-tools' own in lower case. */
-const PY3FLOWTOOLS: Readonly<Partial<Record<FieldName, string>>> = {
+const PY3FLOWTOOLS = {
   bytes: 'dOctets', packets: 'dPkts', flows: 'dFlows', sys_uptime: 'sysUpTime',
-}
+} as const
+const py3flowtools: Readonly<Partial<Record<FieldName, string>>> = PY3FLOWTOOLS
+
+/** The name of a field in the set `py3flowtools`. */
+export type Py3flowtoolsName<N extends FieldName> =
+  N extends keyof typeof PY3FLOWTOOLS ? (typeof PY3FLOWTOOLS)[N] :
+  [FlowToolsName<N>] extends [never] ? N : FlowToolsName<N>
 
 const tables = new Map<string, readonly string[]>()
 
@@ -26,6 +32,16 @@ export function fieldLabel(field: Field, names: NameSet, family?: 4 | 6): string
   let labels = tables.get(key)
   if (!labels) tables.set(key, labels = makeLabels(names, family))
   return labels[field.id]
+}
+
+/**
+ * The name of the integer that an address is, which py3flowtools has beside its text: `srcaddr_raw`.
+ *
+ * Undefined in other sets, and for what is no address or has no name in flow-tools.
+ */
+export function rawLabel(field: Field, names: NameSet): string | undefined {
+  const has = names === 'py3flowtools' && field.type === 'addr' && field.peers['flow-tools'] !== undefined
+  return has ? `${fieldLabel(field, names)}_raw` : undefined
 }
 
 /** The fields that text has for `ids`, each once: without the nanoseconds, which are digits of others. */
@@ -58,7 +74,7 @@ function wantedLabel(field: Field, names: NameSet, family: 4 | 6 | undefined): s
   switch (names) {
     case 'flowkit': return field.name
     case 'iana': return ianaName(field, family)
-    case 'py3flowtools': return PY3FLOWTOOLS[field.name] ?? field.peers['flow-tools']
+    case 'py3flowtools': return py3flowtools[field.name] ?? field.peers['flow-tools']
     default: return field.peers[names]
   }
 }

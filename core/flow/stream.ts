@@ -26,6 +26,12 @@ export interface Fault {
   readonly offset?: number
 }
 
+/** A fault and the input it is in. */
+export interface InputFault extends Fault {
+  /** As the user named it, or the file found there. */
+  readonly input: string
+}
+
 /** Turns the bytes of one stream format into rows of any kind. Pure: no I/O, no clock, no logging. */
 export interface RowDecoder<Rows> {
   /**

@@ -127,7 +127,9 @@ const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
  * on its way; `flowkit_exporter_missing`. What is told of exporters counts on over restarts, all else begins
  * anew. Exporters beyond the 200 busiest are summed up under the label `other`.
  */
-export async function collectorMetrics(report: () => CollectorReport): Promise<Metrics> {
+export async function collectorMetrics(
+  report: () => CollectorReport | Promise<CollectorReport>,
+): Promise<Metrics> {
   const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('prom-client')
   const registry = new Registry()
   const metrics = DEFINITIONS.map(({ name, help, labels, samples }) => {
@@ -144,7 +146,7 @@ export async function collectorMetrics(report: () => CollectorReport): Promise<M
   return {
     contentType: CONTENT_TYPE,
     async text() {
-      const now = report()
+      const now = await report()
       const scrape = { ...now, series: choose(now.exporters) }
       for (const { metric, samples } of metrics) {
         metric.reset()

@@ -8,7 +8,7 @@ import type { Libc } from './ffi.ts'
 /** A struct sock_filter: u16 code, u8 jt, u8 jf, u32 k. */
 export type Instruction = readonly [code: number, ifTrue: number, ifFalse: number, value: number]
 
-/** sizeof(struct sock_fprog), which a program begins with: unsigned short len 0, struct sock_filter *filter 8. */
+/** sizeof(struct sock_fprog), which comes first: unsigned short len 0, struct sock_filter *filter 8. */
 export const PROGRAM_HEADER = 16
 
 const INSTRUCTION = 8 // sizeof(struct sock_filter)

@@ -34,11 +34,14 @@ export interface MonitorOptions {
   readonly pidFile?: string
   /** Told what the child says of itself. */
   readonly notifier?: Notifier
+  /** What the child is to know beside its command line, as JSON. */
+  readonly told?: unknown
 }
 
 /** What the child has from its monitor. */
 export interface Inheritance {
   readonly descriptors: readonly number[]
+  readonly told: unknown
   /** What has been given up, and what could not be: sentences for the log. */
   readonly notes: readonly string[]
   /** By way of the monitor, but for the status; once it is ready, it gets signals. */
@@ -52,6 +55,7 @@ interface Order {
   readonly become?: DropOptions
   readonly network: boolean
   readonly notes: readonly string[]
+  readonly told: unknown
 }
 
 const VARIABLE = 'FLOWKIT_MONITOR'
@@ -121,9 +125,9 @@ export async function runMonitor(options: MonitorOptions): Promise<number> {
 }
 
 function startChild(options: MonitorOptions, notes: readonly string[]): ChildProcess {
-  const { descriptors, become, network = false } = options
+  const { descriptors, become, network = false, told } = options
   const order: Order = {
-    monitor: process.pid, descriptors: descriptors.length, network, notes, ...become && { become },
+    monitor: process.pid, descriptors: descriptors.length, network, notes, told, ...become && { become },
   }
   const words = isSea() ? process.argv.slice(2) : [...process.execArgv, ...process.argv.slice(1)]
   const [temporary] = options.writable
@@ -155,13 +159,14 @@ export async function joinMonitor(load: () => Promise<void>): Promise<Inheritanc
   const text = process.env[VARIABLE]
   if (text === undefined) return undefined
   delete process.env[VARIABLE] // not for workers
-  const { monitor, descriptors, become, network, notes } = JSON.parse(text) as Order
+  const { monitor, descriptors, become, network, notes, told } = JSON.parse(text) as Order
   const libc = await loadLibc()
   await load()
   if (become) await dropPrivileges(become)
   endWith(monitor, libc)
   return {
     descriptors: Array.from({ length: descriptors }, (_, i) => INHERITED + i),
+    told,
     notes: [...notes, confineCalls(libc, { network })],
     notifier: relay(),
   }

@@ -1,17 +1,18 @@
 /**
- * Lanes: several sockets at one port, each for a thread of its own, and a program in the kernel that gives all
- * datagrams and connections of an address to the same of them, whatever port they come from or go to.
+ * Lanes: several sockets at one port, each for a thread of its own, and a program in the kernel that gives
+ * all datagrams and connections of an address to the same of them, whatever port they come from or go to.
  *
- * Sources: socket(7), SO_ATTACH_REUSEPORT_CBPF; linux/filter.h and linux/bpf_common.h; RFC 791 §3.1, RFC 8200 §3.
+ * Sources: socket(7), SO_ATTACH_REUSEPORT_CBPF; linux/filter.h, linux/bpf_common.h; RFC 791 §3.1, RFC 8200 §3.
  */
 import { FlowkitError } from '../flow/errors.ts'
 import { PROGRAM_HEADER, encodeProgram, type Instruction } from './bpf.ts'
-import type { Endpoint } from './endpoint.ts'
+import type { Endpoint, ListenAt } from './endpoint.ts'
 import { loadLibc, type Libc } from './ffi.ts'
+import type { SourceAddress } from './source.ts'
 import { openUdpSocket, type UdpReceiverOptions } from './udp-receiver.ts'
 import {
-  SOCK_STREAM, SOL_SOCKET, SO_REUSEPORT, bindSocket, createSocket, encodeAddress, localEndpoint, setOption,
-  systemError,
+  SOCK_STREAM, SOL_SOCKET, SO_REUSEPORT, bindSocket, createSocket, encodeAddress, groupsFor, localEndpoint,
+  setOption, systemError, type MulticastGroup,
 } from './udp-socket.ts'
 
 const SO_REUSEADDR = 2 // asm-generic/socket.h, as is the next one
@@ -39,6 +40,11 @@ export function laneOf(family: number, v4: number, v6: Uint8Array, lanes: number
   hash = Math.imul(hash ^ hash >>> 16, MIX_FIRST)
   hash = Math.imul(hash ^ hash >>> 15, MIX_LAST)
   return ((hash ^ hash >>> 16) >>> 0) % lanes
+}
+
+/** Whether an address belongs to a lane, of `lanes`. */
+export function inLane(lane: number, lanes: number): (source: Readonly<SourceAddress>) => boolean {
+  return ({ family, v4, v6 }) => laneOf(family, v4, v6, lanes) === lane
 }
 
 function wordAt(bytes: Uint8Array, at: number): number {
@@ -84,6 +90,40 @@ export function steeringProgram(lanes: number): Instruction[] {
   ]
 }
 
+/** What sockets of UDP are opened with. */
+export interface LaneSocketOptions {
+  /** Bytes that the kernel is asked to keep for each. */
+  readonly receiveBuffer: number
+  /** Multicast groups that all join, on the sockets of their family: what comes by them, all lanes get. */
+  readonly groups: readonly MulticastGroup[]
+}
+
+/**
+ * Open sockets for each lane at several places, by `openSteeredSockets` and `openSteeredListeners`.
+ *
+ * @returns those of each lane, that of lane 0 first; those of UDP are the caller's to close
+ * @throws as they do; none is left open then
+ */
+export async function openLanes(
+  listen: readonly ListenAt[], lanes: number, { receiveBuffer, groups }: LaneSocketOptions,
+): Promise<ListenAt[][]> {
+  const sockets = Array.from({ length: lanes }, (): ListenAt[] => [])
+  try {
+    for (const { protocol, address, port } of listen) {
+      const endpoint = { address, port }
+      const options = { ...endpoint, receiveBuffer, groups: groupsFor(endpoint, groups) }
+      const fds = await (protocol === 'udp' ? openSteeredSockets(options, lanes)
+        : openSteeredListeners(endpoint, lanes))
+      for (const [lane, fd] of fds.entries()) sockets[lane].push({ protocol, ...endpoint, fd })
+    }
+    return sockets
+  } catch (error) {
+    const libc = await loadLibc()
+    for (const { fd = -1 } of sockets.flat()) libc.close(fd)
+    throw error
+  }
+}
+
 /**
  * Open a UDP socket for each lane, as `openUdpSocket` does, at a port that no other process has or can share.
  *
@@ -100,8 +140,8 @@ export async function openSteeredSockets(options: UdpReceiverOptions, lanes: num
 }
 
 /**
- * Open a TCP socket that listens for each lane; the rest is as for `openSteeredSockets`. Where the machine has
- * no IPv6, `::` becomes `0.0.0.0`.
+ * Open a TCP socket that listens for each lane; the rest is as for `openSteeredSockets`. Where the machine
+ * has no IPv6, `::` becomes `0.0.0.0`.
  */
 export async function openSteeredListeners(endpoint: Endpoint, lanes: number): Promise<number[]> {
   const libc = await loadLibc()
@@ -159,6 +199,6 @@ function attach(libc: Libc, fd: number, lanes: number): void {
   const program = encodeProgram(libc, steeringProgram(lanes))
   if (libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, program, PROGRAM_HEADER) === 0) return
   const { code } = systemError(libc, 'setsockopt', '')
-  const message = `Cannot spread exporters over threads: the kernel refuses the program that does it (${code})`
-  throw new FlowkitError('ERR_UNSUPPORTED', message)
+  const reason = `the kernel refuses the program that does it (${code})`
+  throw new FlowkitError('ERR_UNSUPPORTED', `Cannot spread exporters over threads: ${reason}`)
 }

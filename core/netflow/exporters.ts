@@ -249,6 +249,19 @@ export function splitDomain(
   return part
 }
 
+/** Add an exporter that comes from elsewhere with all that is known of it, as the most recent one. */
+export function addExporter(all: Exporters, exporter: Exporter): void {
+  all.byKey.set(exporter.key, exporter)
+  all.templates += exporter.templates
+  all.templateBytes += exporter.templateBytes
+  all.domains += exporter.domains.size
+  for (const { sampling, names, waiting } of exporter.domains.values()) {
+    all.samplers += sampling ? countSamplers(sampling) : 0
+    all.names += names?.count ?? 0
+    all.waitingBytes += waiting?.bytes ?? 0
+  }
+}
+
 /** Put a template into its domain, in the place of one of the same id, and keep within the limits. */
 export function addTemplate(all: Exporters, exporter: Exporter, domain: Domain, template: Template): void {
   removeTemplate(all, exporter, domain, template.id)
@@ -288,12 +301,17 @@ function count(all: Exporters, exporter: Exporter, templates: number, bytes: num
   exporter.templateBytes += bytes
 }
 
-function forgetOldest(all: Exporters): void {
-  const oldest = oldestOf(all)
-  for (const key of [...oldest.domains.keys()]) forgetDomain(all, oldest, key)
-  all.byKey.delete(oldest.key)
-  if (all.latest === oldest) all.latest = undefined
+/** Forget the exporter not heard for longest. */
+export function forgetOldest(all: Exporters): void {
+  forgetExporter(all, oldestOf(all))
   all.forgotten++
+}
+
+/** Forget an exporter, as if it had never been there. */
+export function forgetExporter(all: Exporters, exporter: Exporter): void {
+  for (const key of [...exporter.domains.keys()]) forgetDomain(all, exporter, key)
+  all.byKey.delete(exporter.key)
+  if (all.latest === exporter) all.latest = undefined
 }
 
 /** The exporter not heard for longest, but rather one without sessions: those announce nothing again. */

@@ -72,8 +72,9 @@ function clockFields(version: number): readonly number[] {
 }
 
 /** The fields that a message of `version` adds to its rows, as far as they are wanted. */
-export function headerFields(version: number, { fields }: Wanted): readonly number[] {
-  const given = HEADER_FIELDS[version]
+export function headerFields(version: number, { fields, arrival }: Wanted): readonly number[] {
+  const all = HEADER_FIELDS[version]
+  const given = arrival === false ? all.filter((id) => id !== ID.received && id !== ID.exporterAddr) : all
   // the exporter's clock only on request: times are absolute already
   return fields ? [...given, ...clockFields(version)].filter((id) => fields[id]) : given
 }

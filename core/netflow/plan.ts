@@ -22,6 +22,8 @@ export interface Wanted {
   readonly fields?: Uint8Array
   /** Whether elements without a column are kept. */
   readonly extras: boolean
+  /** False: nobody knows when and from whom messages came, but for what their records say. */
+  readonly arrival?: false
 }
 
 /** A field that is kept as an extra. */
@@ -83,7 +85,8 @@ function elementKey(pen: number, id: number): number {
  * Make the plan of a record layout.
  *
  * Where several elements could fill one column the best by the field table does; the others, repetitions and
- * elements without a column become extras if wanted. IPv4 and IPv6 elements of one address both run.
+ * elements without a column become extras if wanted. IPv4 and IPv6 elements of one address both run. The address
+ * that an exporter gives itself is that of the exporter where no other is known.
  *
  * @param canTellUptime whether the message's header or an options record gives the exporter's uptime
  */
@@ -96,7 +99,8 @@ export function makePlan(layout: readonly LayoutField[], wanted: Wanted, canTell
   const present = new Set<number>()
   for (const { index, field } of chosen) {
     const toInit = init < 0 ? NO_INIT : offsets[init] - offsets[index]
-    const step = stepFor(layout[index], field, index, offsets[index], toInit)
+    const filled = wanted.arrival === false && field.id === ID.agentAddr ? FIELDS[ID.exporterAddr] : field
+    const step = stepFor(layout[index], filled, index, offsets[index], toInit)
     if (!step) continue
     used.add(index)
     all.push(step)

@@ -1,7 +1,9 @@
 import { deserialize, serialize } from 'node:v8'
 import { FlowkitError } from '../flow/errors.ts'
-import { newExporters, type Exporter, type Exporters } from './exporters.ts'
-import { countSamplers } from './sampling.ts'
+import {
+  addExporter, forgetExporter, forgetOldest, newExporters, type Exporter, type Exporters,
+} from './exporters.ts'
+import { LIMITS } from './limits.ts'
 import { NO_RULES, ratesOf, type SamplingRules } from './sampling-rules.ts'
 import { dropPlans } from './templates.ts'
 
@@ -39,16 +41,26 @@ export function restoreExporters(bytes: Uint8Array, rules: SamplingRules = NO_RU
   const all = newExporters(rules)
   all.forgotten = forgotten
   for (const saved of exporters) {
-    const { key, family, v4, v6, domains } = saved
-    all.byKey.set(key, { ...saved, rates: ratesOf(rules, family, v4, v6) })
-    all.templates += saved.templates
-    all.templateBytes += saved.templateBytes
-    all.domains += domains.size
-    for (const { sampling, names, waiting } of domains.values()) {
-      all.samplers += sampling ? countSamplers(sampling) : 0
-      all.names += names?.count ?? 0
-      all.waitingBytes += waiting?.bytes ?? 0
-    }
+    const { family, v4, v6 } = saved
+    addExporter(all, { ...saved, rates: ratesOf(rules, family, v4, v6) })
   }
   return all
+}
+
+/**
+ * Add the exporters of a snapshot, in the place of what was known of them, and keep within the limit.
+ *
+ * @param isWanted which of them are added
+ * @throws FlowkitError ERR_UNSUPPORTED as restoreExporters
+ */
+export function addSnapshot(
+  all: Exporters, bytes: Uint8Array, isWanted: (exporter: Readonly<Exporter>) => boolean,
+): void {
+  for (const [key, exporter] of restoreExporters(bytes, all.rules).byKey) {
+    if (!isWanted(exporter)) continue
+    const known = all.byKey.get(key)
+    if (known) forgetExporter(all, known)
+    else if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
+    addExporter(all, exporter)
+  }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { measureArchive, sizeRow } from './archive.ts'
 import { measureCollect } from './collect.ts'
 import { measureCodecs } from './decode.ts'
+import { measureFormats } from './formats.ts'
 import { count, secondsSince, table, type Row } from './measure.ts'
 import { recordNfcapd } from './nfcapd.ts'
 import { stopAll, versionOf } from './processes.ts'
@@ -66,6 +67,8 @@ const nfcapdBytes = nfcapd === undefined ? undefined : await recordNfcapd(traffi
 say('reading')
 rows.push(...await measureRead({ flows: FLOWS, archive, nfcapd, capture, folder }))
 rows.push(row, sizeRow(archive, FLOWS, nfcapdBytes))
+say('converting')
+rows.push(...await measureFormats(capture, FLOWS, folder))
 say('collecting')
 rows.push(...await measureCollect(folder, hasNfcapd))
 

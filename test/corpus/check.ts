@@ -6,26 +6,34 @@
  * Prints a line for each golden, then the totals; each difference that no reason explains is shown, and makes
  * the exit code 1. Without the folder it does nothing. corpus-notes.md tells of the reasons.
  */
+import { checkFilters } from './check-filters.ts'
 import { Tally, type Golden } from './compare.ts'
 import { has, readList, type Listed } from './corpus.ts'
 import type { Explanation } from './explain.ts'
+import { NFDUMP_FILES_EXPLANATIONS } from './explanations-nfdump-files.ts'
 import { PEER_EXPLANATIONS } from './explanations-peers.ts'
 import { REAL_EXPLANATIONS } from './explanations-real.ts'
 import { SFLOW_EXPLANATIONS } from './explanations-sflow.ts'
 import { checkSflowFiles } from './files-sflow.ts'
+import { checkFlowTools } from './files-flow-tools.ts'
+import { checkFlowd } from './files-flowd.ts'
+import { nfdumpFiles } from './files-nfdump.ts'
 import { checkFiles } from './files.ts'
 import { beats } from './golden-beats.ts'
+import { FLOWD_EXPLANATIONS, flowdReadings } from './golden-flowd.ts'
 import { logstash } from './golden-logstash.ts'
 import { opennms } from './golden-opennms.ts'
 import { pmacct } from './golden-pmacct.ts'
 import { sflowTools } from './golden-sflow-tools.ts'
 import { sflowPeers } from './golden-sflow.ts'
 import { telegraf } from './golden-telegraf.ts'
+import { checkNfdumpText } from './nfdump-text.ts'
 import { peers } from './peers.ts'
 import { reencode } from './reencode.ts'
 
-const EXPLANATIONS: readonly Explanation[] =
-  [...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS, ...SFLOW_EXPLANATIONS]
+const EXPLANATIONS: readonly Explanation[] = [
+  ...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS, ...SFLOW_EXPLANATIONS, ...FLOWD_EXPLANATIONS, ...NFDUMP_FILES_EXPLANATIONS,
+]
 
 const [corpus] = process.argv.slice(2)
 if (corpus === undefined || !has(corpus, 'real/MANIFEST.tsv')) {
@@ -37,7 +45,8 @@ function check(corpus: string, list: readonly Listed[]): number {
   const goldens: Golden[] = []
   const sources = [
     beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
-    peers(corpus), sflowPeers(corpus), sflowTools(corpus),
+    peers(corpus), sflowPeers(corpus), sflowTools(corpus), flowdReadings(corpus),
+    nfdumpFiles(corpus),
   ]
   for (const source of sources) {
     for (const golden of source) {
@@ -65,10 +74,24 @@ function check(corpus: string, list: readonly Listed[]): number {
     const isNeeded = total.explained.has(id) || !whose.some((peer) => seen.has(peer))
     if (!isNeeded) console.log(`no difference needs the reason ${id}`)
   }
+  const logs = checkFlowd(corpus)
+  for (const problem of logs.problems) console.log(problem)
+  console.log(logs.summary)
+  const filters = checkFilters(corpus)
+  for (const problem of filters.problems) console.log(problem)
+  console.log(filters.summary)
+  const stored = checkFlowTools(corpus, list)
+  for (const problem of stored.problems) console.log(problem)
+  console.log(stored.summary)
+  const texts = checkNfdumpText(corpus)
+  for (const problem of texts.problems) console.log(problem)
+  console.log(texts.summary)
   const again = reencode(corpus)
   for (const problem of again.problems) console.log(problem)
   console.log(`NetFlow v1 to v8: ${again.same} datagrams of ${again.files} files become the same bytes again`)
-  return total.differing + problems.length + sflow.problems.length + again.problems.length > 0 ? 1 : 0
+  const others = sflow.problems.length + again.problems.length + logs.problems.length
+    + filters.problems.length + stored.problems.length + texts.problems.length
+  return total.differing + problems.length + others > 0 ? 1 : 0
 }
 
 function listed(explained: ReadonlyMap<string, number>): string {

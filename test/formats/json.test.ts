@@ -127,7 +127,19 @@ test('names are those asked for, by the family where IANA has two', () => {
     + '"ipNextHopIPv6Address":"2001:db8::1"}\n{"flowStartMilliseconds":"1970-01-01T00:00:00.000Z","octetDeltaCount":1,'
     + '"sourceIPv6Address":"2001:db8::2","icmpTypeIPv6":128,"sourceIPv6PrefixLength":64,'
     + '"ipNextHopIPv4Address":"192.0.2.2"}\n{"sourceIPv4PrefixLength":8}\n')
-  assert.equal(textOf(json, [{ bytes: 2, src_addr: '192.0.2.1' }], { names: 'py3flowtools' }), '{"dOctets":2,"srcaddr":"192.0.2.1"}\n')
+  assert.equal(textOf(json, [{ bytes: 2, src_addr: '192.0.2.1' }], { names: 'py3flowtools' }), '{"dOctets":2,"srcaddr":"192.0.2.1","srcaddr_raw":3221225985}\n')
+})
+
+test('py3flowtools has addresses as text and as integers, of both families', async () => {
+  const flows: Flow[] = [
+    { src_addr: '2001:db8::1', dst_addr: 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff', next_hop: null },
+    { exporter_addr: '255.255.255.255', dst_addr: '::', next_hop: '0.0.0.0', bgp_next_hop: '192.0.2.9' },
+  ]
+  const text = textOf(json, flows, { names: 'py3flowtools' })
+  assert.equal(text, '{"srcaddr":"2001:db8::1","srcaddr_raw":42540766411282592856903984951653826561,'
+    + '"dstaddr":"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff","dstaddr_raw":340282366920938463463374607431768211455}\n'
+    + '{"exaddr":"255.255.255.255","exaddr_raw":4294967295,"dstaddr":"::","dstaddr_raw":0,'
+    + '"nexthop":"0.0.0.0","nexthop_raw":0,"bgp_next_hop":"192.0.2.9"}\n')
 })
 
 test('rows of several shapes and batches follow each other', () => {
@@ -188,6 +200,7 @@ test('the schema has every name that JSON can have, and the types that it has', 
         const name = fieldLabel(field, names, address.includes(':') ? 6 : 4)
         assert.ok(name in record, name)
         assert.equal(typeof record[name] === 'number' ? 'integer' : typeof record[name], properties[name].type, name)
+        for (const printed of Object.keys(record)) assert.ok(printed in properties, printed)
       }
     }
   }

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -53,14 +53,25 @@ export function throughNfcapd(datagrams: readonly Uint8Array[]): Promise<Collect
   return through(NFCAPD, datagrams)
 }
 
+/** The file that nfcapd makes of NetFlow and IPFIX datagrams. */
+export async function fileOfNfcapd(datagrams: readonly Uint8Array[]): Promise<Uint8Array> {
+  return (await collect(NFCAPD, datagrams, (file) => readFileSync(file))).found
+}
+
 /** Send sFlow datagrams through sfcapd. */
 export function throughSfcapd(datagrams: readonly Uint8Array[]): Promise<Collected> {
   return through(SFCAPD, datagrams)
 }
 
-async function through(
-  { name, sentinel, answer }: Collector, datagrams: readonly Uint8Array[],
-): Promise<Collected> {
+async function through(collector: Collector, datagrams: readonly Uint8Array[]): Promise<Collected> {
+  const json = await collect(collector, datagrams, (file) => output('nfdump', '-r', file, '-o', 'json'))
+  return { flows: JSON.parse(json.found) as Told[], said: json.said }
+}
+
+/** Let a collector write a file of datagrams, and give it to `read`. */
+async function collect<T>(
+  { name, sentinel, answer }: Collector, datagrams: readonly Uint8Array[], read: (file: string) => T,
+): Promise<{ readonly found: T, readonly said: string }> {
   const directory = mkdtempSync(join(tmpdir(), `flowkit-${name}-`))
   const socket = createSocket('udp4')
   try {
@@ -79,8 +90,7 @@ async function through(
     }
     const file = readdirSync(directory).find((entry) => /^nfcapd\.\d+$/.test(entry))
     if (file === undefined) throw new Error(`${name} has left no file; it said: ${collector.said()}`)
-    const json = output('nfdump', '-r', join(directory, file), '-o', 'json')
-    return { flows: JSON.parse(json) as Told[], said: collector.said() }
+    return { found: read(join(directory, file)), said: collector.said() }
   } finally {
     socket.close()
     rmSync(directory, { recursive: true })
@@ -184,7 +194,7 @@ export function throughTshark(
 }
 
 /** What a program writes to stdout. */
-function output(program: string, ...args: readonly string[]): string {
+export function output(program: string, ...args: readonly string[]): string {
   const { stdout, status, signal, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8', maxBuffer: 1 << 28, timeout: DEADLINE, env: { ...process.env, TZ: 'UTC' },
   })

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import { conclude, freePort, introduce, startCollector } from './collector-process.ts'
+import {
+  conclude, freePort, introduce, startCollector, type CollectorProcess,
+} from './collector-process.ts'
 import { addSpooled, checkArchive, type Found, type Spooled } from './marked-archive.ts'
 import { openMarkedTraffic } from './marked-flows.ts'
 
@@ -11,6 +13,8 @@ export interface KillOptions {
   readonly kills: number
   /** Which moments it is killed at. */
   readonly seed: number
+  /** With how many workers it is started, time after time, and so on from the first; 1 unless told. */
+  readonly workers?: readonly number[]
 }
 
 const RATE = 2400 // datagrams a second: 48,000 flows
@@ -37,15 +41,21 @@ function randomFrom(seed: number): () => number {
  * @returns what was found, and how many datagrams were seen in spools of killed collectors
  */
 export async function killAgainAndAgain(
-  { archive, kills, seed }: KillOptions,
+  { archive, kills, seed, workers = [1] }: KillOptions,
 ): Promise<Found & { readonly spooled: number }> {
   const spool = join(archive, 'state', 'spool')
   const random = randomFrom(seed)
   const spooled: Spooled = new Map()
   const port = await freePort()
   const traffic = await openMarkedTraffic(port, 2)
-  const args = ['--to', archive, '--rotate', '1s']
-  let collector = startCollector(port, args)
+  let starts = 0
+
+  function start(): CollectorProcess {
+    const count = workers[starts++ % workers.length]
+    return startCollector(port, ['--to', archive, '--rotate', '1s', '--workers', String(count)])
+  }
+
+  let collector = start()
   try {
     await collector.said(/collecting on/)
     await introduce(traffic, collector)
@@ -63,7 +73,7 @@ export async function killAgainAndAgain(
       }
       await collector.end('SIGKILL')
       await addSpooled(spooled, spool, traffic)
-      collector = startCollector(port, args)
+      collector = start()
     }
     await collector.said(/collecting on/)
     await traffic.until(traffic.sent + RATE)

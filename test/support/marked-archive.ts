@@ -1,8 +1,9 @@
 /** What became of the flows of marked-flows.ts. */
 import assert from 'node:assert/strict'
 import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { readDatagram } from '../../core/collector/datagram-block.ts'
-import { listSegments } from '../../core/collector/spool-files.ts'
+import { listSegments, type SpoolSegment } from '../../core/collector/spool-files.ts'
 import { readSegment } from '../../core/collector/spool-segment.ts'
 import { openDuck, quote, type Duck } from '../../core/duck/duck.ts'
 import { formatIpv4 } from '../../core/flow/address.ts'
@@ -16,7 +17,7 @@ export type Spooled = Map<string, Set<number>>
 export async function addSpooled(spooled: Spooled, folder: string, traffic: MarkedTraffic): Promise<void> {
   const byAddress = new Map(traffic.exporters.map((exporter) => [exporter.address, exporter]))
   const datagram = newDatagram()
-  for (const { path, size } of await listSegments(folder)) {
+  for (const { path, size } of await segmentsBelow(folder)) {
     if (size === 0) continue
     for await (const { bytes, view, start, end } of readSegment(path, (error) => assert.fail(error))) {
       for (let at = start; (at = readDatagram(bytes, view, at, end, datagram)) >= 0;) {
@@ -28,6 +29,13 @@ export async function addSpooled(spooled: Spooled, folder: string, traffic: Mark
       }
     }
   }
+}
+
+/** The segments of a spool and of the spools of lanes in it. */
+async function segmentsBelow(folder: string): Promise<SpoolSegment[]> {
+  const entries = await readdir(folder, { withFileTypes: true })
+  const lanes = entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(folder, name))
+  return (await Promise.all([folder, ...lanes].map(listSegments))).flat()
 }
 
 function numberIn({ version, numberOf }: MarkedExporter, view: DataView, start: number): number {
@@ -74,7 +82,7 @@ function allOf(archive: string, table: string): string {
 async function assertTidy(archive: string, spool: string): Promise<void> {
   const names = await readdir(archive, { recursive: true })
   assert.deepEqual(names.filter((name) => /tmp/.test(name)), [])
-  assert.deepEqual((await listSegments(spool)).filter(({ size }) => size > 0), [])
+  assert.deepEqual((await segmentsBelow(spool)).filter(({ size }) => size > 0), [])
 }
 
 /** @returns how many of its datagrams are archived */

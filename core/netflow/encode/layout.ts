@@ -28,6 +28,8 @@ export interface LayoutOptions {
   readonly etype: boolean
   /** Most digits of a second that flow times are told with. */
   readonly timeDigits: TimeDigits
+  /** Whether records tell when and from whom they came; see `SetEncoderOptions`. */
+  readonly arrival?: boolean
 }
 
 /** Bytes of text in NetFlow v9, which has no variable length. */
@@ -75,9 +77,11 @@ export function exportLayout(
   const layout: LayoutField[] = []
   const carried = new Set<number>()
   const timeDigits = Math.min(shape.timeDigits < 0 ? 3 : shape.timeDigits, options.timeDigits)
-  const context = { shape, forms, version, timeDigits }
+  const { arrival = false } = options
+  const context = { shape, forms, version, timeDigits, arrival }
   for (const id of shape.fields) {
-    if (NOT_IN_RECORDS.has(id) || id === ID.samplingRate && options.rate !== RATE.record) continue
+    if (NOT_IN_RECORDS.has(id) && !(arrival && id === ID.received)) continue
+    if (id === ID.samplingRate && options.rate !== RATE.record) continue
     if (id === ID.etype && !options.etype) {
       carried.add(id)
       continue
@@ -112,15 +116,20 @@ interface Context {
   readonly forms: ReadonlyMap<number, number>
   readonly version: SetVersion
   readonly timeDigits: number
+  readonly arrival: boolean
 }
 
-function elementFor(field: Field, { shape, forms, version, timeDigits }: Context): LayoutField | undefined {
+function elementFor(
+  field: Field, { shape, forms, version, timeDigits, arrival }: Context,
+): LayoutField | undefined {
   const { id, type } = field
   const family = forms.get(ID.srcAddr) || forms.get(ID.dstAddr)
   switch (id) {
     case ID.exporterAddr: return addressElement(FIELDS[ID.agentAddr], forms.get(id) ?? 0, version)
-    case ID.agentAddr: if (shape.mask[ID.exporterAddr] === 1) return undefined // the same element
+    case ID.agentAddr: // the same element
+      if (arrival || shape.mask[ID.exporterAddr] === 1) return undefined
       break
+    case ID.received: return iana(258, 8)
     case ID.flowStart: if (version === 9) return iana(22, 4)
       break
     case ID.flowEnd: if (version === 9) return iana(21, 4)

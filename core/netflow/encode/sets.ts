@@ -23,6 +23,11 @@ export interface SetEncoderOptions extends EncoderOptions {
   readonly statistics?: boolean
   /** Most digits of a second that flow times of IPFIX are told with: all that the rows have, unless given. */
   readonly timeDigits?: TimeDigits
+  /**
+   * Records of IPFIX tell when they were received (collectionTimeMilliseconds) and from which exporter, since
+   * nobody else will; they have no place for the address that an exporter gives itself then.
+   */
+  readonly arrival?: boolean
 }
 
 /** Templates kept; rows of more shapes than that announce theirs anew. */
@@ -44,7 +49,7 @@ const OCTET_FIELDS = FIELDS.filter(({ type }) => type === 'octets').map(({ id })
  */
 export function setEncoder(version: SetVersion, options: SetEncoderOptions): DatagramEncoder {
   const { maxSize, domain, templateRefresh, templateMessages = Infinity, statistics = false } = options
-  const { timeDigits = 9 } = options
+  const { timeDigits = 9, arrival = false } = options
   if (maxSize < MIN_SIZE || maxSize > MAX_SIZE) throw new RangeError(`no message has ${maxSize} bytes`)
   const message = outMessage(version, maxSize, domain)
   const largest = message.room(FIRST_TEMPLATE)
@@ -95,7 +100,7 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
     template = templates.get(key)
     if (!template) {
       if (templates.size >= MAX_TEMPLATES) forgetTemplates()
-      template = outTemplate(nextId, shape, forms, version, { rate: rates[row], etype, timeDigits })
+      template = outTemplate(nextId, shape, forms, version, { rate: rates[row], etype, timeDigits, arrival })
       nextId = nextId === LAST_TEMPLATE ? FIRST_TEMPLATE : nextId + 1
       templates.set(key, template)
     }

@@ -47,6 +47,20 @@ test('the latest row of each exporter is read, the busiest first, without what i
   ])
 })
 
+test('segments that begin together reach to the next that begins later', async () => {
+  const archive = newArchive()
+  for (const [digits, exporter] of [['00', 'a'], ['01', 'b'], ['02', 'c']]) {
+    const writer = await openArchiveWriter(archive, { segment: `20261121T120000000Z-${digits}23abcd` })
+    await writer.rotate({ next: `20261121T120500000Z-${digits}23abcd`, ledger: [{ exporter, datagrams: 1 }] })
+    await writer.rotate({ next: '20261121T121000000Z-0023abcd', ledger: [{ exporter, datagrams: 2 }] })
+    await writer.close()
+  }
+  const window = { since: at('12:04:59'), until: at('12:05:00') }
+  assert.deepEqual(await read(archive, window), ['a 1', 'b 1', 'c 1'])
+  assert.deepEqual(await read(archive, { since: at('12:04:59') }), ['a 2', 'b 2', 'c 2'])
+  assert.deepEqual(await read(archive, { since: at('12:59:00') }), ['a 2', 'b 2', 'c 2'])
+})
+
 test('segments that reach into the window count', async () => {
   const archive = newArchive()
   await write(archive, {

@@ -10,6 +10,7 @@ import { openArchiveWriter, type ArchiveWriterOptions } from '../../../core/arch
 import { FIELDS, ID } from '../../../core/flow/fields.ts'
 import { CORE_FIELDS, sqlColumns } from '../../../core/flow/sql.ts'
 import type { Fault } from '../../../core/flow/stream.ts'
+import { processStart } from '../../../core/process.ts'
 import { syntheticFlows } from '../../bench/flows.ts'
 import { batchOf, ids, type Flow } from '../../formats/flows.ts'
 import { plainSql, rowsOf, type PlainRow } from '../duck/plain.ts'
@@ -202,7 +203,7 @@ test('what is there of a segment that was not finished can be removed', async ()
   assert.deepEqual(await read(archive, ids('bytes')), [{ bytes: 3 }])
 })
 
-test('what killed writers left is removed, and nothing else', async () => {
+test('what killed writers left is removed, and nothing else, such as what other threads have', async () => {
   const archive = newArchive()
   await mkdir(archive)
   const dead = spawnSync('true').pid
@@ -211,8 +212,9 @@ test('what killed writers left is removed, and nothing else', async () => {
   const start = about.split(') ')[1]?.split(' ')[19] ?? '0'
   const gone = [`.tmp-${dead}-1-${id}-${hostname()}`, `.tmp-${process.ppid}-1-${id}-${hostname()}`,
     `.tmp-5-1-${id}-elsewhere-old`]
+  const thread = `.tmp-${process.pid}-${processStart(process.pid)}-fffe01234567-${hostname()}`
   const kept = [`.tmp-${process.ppid}-${start}-${id}-${hostname()}`, `.tmp-5-1-${id}-elsewhere`, '.tmp-notes',
-    'flows']
+    'flows', thread]
   for (const name of [...gone, ...kept]) {
     await mkdir(join(archive, name))
     await writeFile(join(archive, name, '1'), 'half')

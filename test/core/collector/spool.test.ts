@@ -345,3 +345,24 @@ test('on a full disk the segment keeps its whole blocks, and goes on when there 
   const { seen, dropped } = await replay(folder)
   assert.deepEqual([seen.length, dropped], [(appended + 1) * 7, 0])
 })
+
+test('segments of several spools are named and counted as they are told', async (t) => {
+  const began = Date.parse('2026-11-21T13:04:05.123Z')
+  const folder = temporaryFolder(t)
+  const spools = await Promise.all([0, 1, 255].map((lane) => {
+    return openSpool(joinPath(folder, String(lane)), undefined, { lane, began, after: 41 })
+  }))
+  for (const spool of spools) append(spool, ONE)
+  const ended = spools.map((spool) => spool.cut(began + 877))
+  const ids = [...ended, ...spools.map(({ segment }) => segment)].map((id) => id.slice(0, -6))
+  assert.deepEqual(ids, [
+    '20261121T130405123Z-00', '20261121T130405123Z-01', '20261121T130405123Z-ff',
+    '20261121T130406000Z-00', '20261121T130406000Z-01', '20261121T130406000Z-ff',
+  ])
+  assert.deepEqual((await listSegments(joinPath(folder, '255'))).map(({ sequence }) => sequence), [42])
+  for (const spool of spools) await spool.close()
+  const again = await openSpool(joinPath(folder, '255'), undefined, { after: 7 })
+  append(again, ONE)
+  assert.deepEqual((await listSegments(joinPath(folder, '255'))).map(({ sequence }) => sequence), [42, 43])
+  await again.close()
+})

@@ -64,6 +64,9 @@ const PHRASES: readonly (readonly [string, readonly Value[]])[] = [
   ...of(POOLS.mac, 'mac', 'in src mac', 'dst mac'),
   ...of(POOLS.u64, 'observation point id'),
   ...of(POOLS.text, 'asa user'),
+  ...of([0, 1, 5, 6, 23], 'hour', 'last hour', 'received hour'),
+  ...of([0, 1, 5, 6], 'day', 'last day', 'received day'),
+  ...of([0, 1, 40, 1_000_000], 'exact pps', 'exact bps'),
 ]
 
 const ORDERS = ['=', '!=', '<', '<=', '>', '>='] as const
@@ -76,16 +79,39 @@ const pairTest = fc.tuple(fc.constantFrom(...ORDERS), fc.constantFrom(
   .map(([operator, [left, right]]) => (
     `${left.name === 'flows' ? 'packets' : left.name} ${operator} ${right.name}`
   ))
+const bitsTest = fc.tuple(
+  fc.constantFrom(...fieldsOf('u8', 'u16', 'u32').map(({ name }) => name)), fc.constantFrom('', '=', '!='),
+  fc.constantFrom(0, 1, 2, 18, 255), fc.constantFrom(0, 1, 2, 16, 255),
+).map(([name, operator, mask, bits]) => `${name} & ${mask} ${operator && `${operator} ${bits}`}`)
+const maskTest = fc.tuple(
+  fc.constantFrom('src net', 'net', 'next net'),
+  fc.constantFrom(...ADDRESSES.filter((one) => !one.includes(':'))),
+  fc.constantFrom('255.255.0.1', '0.0.0.255', '255.0.255.0', '255.255.0.0', '0.0.0.0'),
+).map((words) => words.join(' '))
+const patternTest = fc.tuple(
+  fc.constantFrom('user_name', 'asa user', 'application_name'), fc.constantFrom('', 'not '),
+  fc.oneof(
+    fc.constantFrom('', 'b', 'bob', 'b*', '*b', '*b*b*', 'bo*bb', '%', '_o_', 'Zo*', '*\\\\*', 'a*\\"*')
+      .map((text) => `like "${text}"`),
+    fc.constantFrom('', 'o', '\'', '%', '\\\\', 'b*').map((text) => `contains "${text}"`),
+  ),
+).map(([name, not, test]) => `${name} ${not}${test}`)
 const otherTest = fc.constantFrom(
   'any', 'ipv4', 'ipv6', 'tcp', 'udp', 'flags S', 'flags SA', 'flags = 27', 'flags X', 'tcp_flags & 0x12',
   'ttl equal', 'src port in nat pblock', 'port in nat pblock', 'tod 02:00-03:00', 'tod 22:00-02:30',
-  'tod > 12:00', 'tod in [01:00-02:00 12:00-24:00]',
+  'tod > 12:00', 'tod in [01:00-02:00 12:00-24:00]', 'received tod < 02:00', 'last tod 02:00-23:00',
+  'day sun', 'day in [sun-mon]', 'hour 22-3', 'hour not in [2 0]', 'exact pps > 0.5',
   ...FIELDS.map(({ name }) => `defined ${name}`),
 )
 const { filter } = fc.letrec<{ filter: string, node: string }>((tie) => ({
   node: fc.oneof(
     { maxDepth: 4, depthSize: 'small' },
-    { arbitrary: fc.oneof(fieldTest, phraseTest, phraseTest, pairTest, otherTest), weight: 4 },
+    {
+      arbitrary: fc.oneof(
+        fieldTest, phraseTest, phraseTest, pairTest, bitsTest, maskTest, patternTest, otherTest,
+      ),
+      weight: 4,
+    },
     { arbitrary: tie('node').map((node) => `not (${node})`), weight: 1 },
     { arbitrary: several(tie('node')).map((nodes) => `(${nodes.join(' and ')})`), weight: 1 },
     { arbitrary: several(tie('node')).map((nodes) => `(${nodes.join(' or ')})`), weight: 2 },

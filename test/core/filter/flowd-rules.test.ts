@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compileFilter, parseFilter } from '../../../core/filter/filter.ts'
-import { readFlowdLines } from '../../../core/filter/flowd-lexer.ts'
-import { flowdFilter, parseFlowdRule } from '../../../core/filter/flowd-rules.ts'
+import { compileFilter, explainFilter, parseFilter } from '../../../core/filter/filter.ts'
+import { readFlowdLines } from '../../../core/filter/dialects/flowd-lexer.ts'
+import { flowdFilter, parseFlowdRule } from '../../../core/filter/dialects/flowd-rules.ts'
 import { batchOf, type Row } from './rows.ts'
 
 function filterOf(text: string): string {
@@ -37,6 +37,10 @@ test('rules are translated one by one', () => {
       'not (proto = 6 and (tcp_flags & 2 and not (tcp_flags & 4)))'],
     ['discard proto tcp tcp_flags mask 0x04 !equals 0x04', 'not (proto = 6 and not (tcp_flags & 4))'],
     ['discard proto tcp tcp_flags mask 2 equals 4', 'not (proto = 6 and not any)'],
+    ['discard days mon-Friday after 08:30 before 17:30:00',
+      'not (received day in [mon-fri] and received tod >= 08:30 and received tod <= 17:30:00)'],
+    ['discard days SAT,sunday', 'not (received day in [sat sun])'],
+    ['discard proto 17 before 8:00', 'not (proto = 17 and received tod <= 8:00)'],
   ]
   for (const [rule, filter] of translated) {
     const lines = `accept all\n${rule}`
@@ -55,6 +59,24 @@ test('dates are of when a flow was received, in the local zone, and excluded the
     .map((millis) => ({ received: millis * 1e3 }))
   const filter = filterOf('discard all\naccept after date 20260102 before date 20261121133005')
   assert.deepEqual(select(filter, rows), [false, true, true, false])
+  const years = [new Date(2026, 0, 1), new Date(2026, 11, 1)].map((date) => date.toISOString())
+  assert.equal(
+    filterOf('discard all\naccept after date 2026 before date 202612'),
+    `(received >= ${years[0].replace('00.000', '01.000')} and received < ${years[1]})`,
+  )
+})
+
+test('days and times of day are of when a flow was received, in the local zone, and included', () => {
+  const rows = [[7, 59], [8, 0], [8, 1], [17, 30], [17, 31]].map(([hours, minutes]) => (
+    { received: new Date(2026, 10, 20, hours, minutes).getTime() * 1e3 } // a Friday
+  ))
+  const hours = 'after 08:00 before 17:30'
+  assert.deepEqual(select(filterOf(`discard all\naccept ${hours}`), rows), [false, true, true, true, false])
+  assert.deepEqual(
+    select(filterOf(`discard all\naccept days thu-sat ${hours}`), rows), [false, true, true, true, false],
+  )
+  assert(select(filterOf('accept all\ndiscard days sat-mon'), rows).every((kept) => kept))
+  assert(select(filterOf('accept all\ndiscard days fri-mon'), rows).every((kept) => !kept))
 })
 
 test('the last rule that is for a flow decides, unless one before it is quick', () => {
@@ -144,9 +166,12 @@ test('what flowd refuses, and what filters cannot say, is refused with its line'
     ['discard tos 09', 'expected a number from 0 to 255, found "09"'],
     ['discard proto udp src 10.0.0.1',
       'expected a test, in the order of flowd.conf(5), or the end of the line, found "src"'],
-    ['discard days mon', 'filters have no days and times of day, only "after date" and "before date"'],
-    ['discard before 17:30', 'filters have no days and times of day, only "after date" and "before date"'],
-    ['discard after date 2026', 'expected a date such as 20261121 or 20261121130000, found "2026"'],
+    ['discard days foo', 'expected a day such as mon, found "foo"'],
+    ['discard days', 'expected a day such as mon, found the end of the line'],
+    ['discard before', 'expected "date", or a time of day such as 17:30, found the end of the line'],
+    ['discard before 24:00', 'expected a time of day such as 17:30, found "24:00"'],
+    ['discard after 12:00 before 08:00', 'the first time of day is not before the second'],
+    ['discard after date 202', 'expected a date such as 20261121 or 20261121130000, found "202"'],
     ['discard after date 20260231', 'expected a date such as 20261121 or 20261121130000, found "20260231"'],
     ['discard after date 20261121 before date 20261121', 'the first date is not before the second'],
     ['discard src $net', 'macro "net" is not set'],
@@ -157,6 +182,36 @@ test('what flowd refuses, and what filters cannot say, is refused with its line'
   for (const [line, reason] of faults) {
     assert.throws(() => filterOf(`\n# first\n${line}\n`), {
       code: 'ERR_SYNTAX', message: `Cannot use flowd.conf: line 3: ${reason}`,
+    })
+  }
+})
+
+test('as a filter, the rules of a whole flowd.conf are taken, and a fault shows its place', () => {
+  const others = 'logfile "/var/log/flowd"\nlisten on 127.0.0.1:9\nstore ALL\n'
+  const text = `${others}discard all\naccept tag 3 src 10.0.0.0/8\n`
+  const filter = parseFilter(text, { dialect: 'flowd' })
+  assert.equal(explainFilter(filter), 'src_addr = 10.0.0.0/8')
+  assert.equal(filter.text, text)
+  const faults: readonly (readonly [text: string, reason: string, line: string, column: number])[] = [
+    ['accept all\ndiscard proto tcp tcp_flags mask 4 !equal 4', 'line 2: expected "equals", found "equal"',
+      'discard proto tcp tcp_flags mask 4 !equal 4', 36],
+    ['discard src 10.0.0.1/8',
+      'line 1: expected a network without bits behind its length, found "10.0.0.1/8"',
+      'discard src 10.0.0.1/8', 21],
+    ['accept \\\n  proto \\\n  foo', 'line 3: expected a protocol by name or number, found "foo"', '  foo',
+      2],
+    ['a = "src 10.0.0.0/8 x"\naccept $a',
+      'line 2: expected a test, in the order of flowd.conf(5), or the end of the line, found "x"',
+      'accept $a', 7],
+    ['\naccept src $b', 'line 2: macro "b" is not set', 'accept src $b', 11],
+    ['accept src', 'line 1: expected an address or network, found the end of the line', 'accept src', 10],
+    ['accept src "10', 'line 1: expected a quote to end', 'accept src "10', 11],
+    ['permit all', 'line 1: expected "accept" or "discard", found "permit"', 'permit all', 0],
+  ]
+  for (const [rules, reason, line, column] of faults) {
+    assert.throws(() => parseFilter(rules, { dialect: 'flowd', path: 'flowd.conf' }), {
+      code: 'ERR_SYNTAX',
+      message: `Cannot parse filter: flowd.conf, ${reason}\n  ${line}\n  ${' '.repeat(column)}^`,
     })
   }
 })

@@ -2,7 +2,8 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import {
-  ByteWriter, putCount, putHex, putIpv4, putMac, putSequence, putUint, putUint32, putUint64, TimeWriter, utf8Sequence,
+  ByteWriter, putCount, putHex, putIpv4, putMac, putSequence, putUint, putUint128, putUint32, putUint64, TimeWriter,
+  utf8Sequence,
 } from '../../../core/flow/byte-writer.ts'
 
 /** The text that `put` writes at offset 3, checking that it leaves alone what lies before. */
@@ -44,6 +45,18 @@ test('64-bit integers are exact', () => {
   fc.assert(fc.property(halves, ([low, high]) => {
     return textOf((view, at) => putUint64(low, high, view, at)) === (BigInt(high) << 32n | BigInt(low)).toString()
   }), { seed: 1 })
+})
+
+test('128-bit integers are exact', () => {
+  function textOf128(value: bigint): string {
+    const bytes = Buffer.from(`ff${value.toString(16).padStart(32, '0')}ff`, 'hex')
+    return textOf((view, at) => putUint128(bytes, 1, view, at))
+  }
+  for (let power = 0n; power < 39n; power++) {
+    for (const value of [10n ** power - 1n, 10n ** power]) assert.equal(textOf128(value), value.toString())
+  }
+  for (let bits = 0n; bits <= 128n; bits++) assert.equal(textOf128(2n ** bits - 1n), (2n ** bits - 1n).toString())
+  fc.assert(fc.property(fc.bigInt(0n, 2n ** 128n - 1n), (value) => textOf128(value) === value.toString()), { seed: 1 })
 })
 
 test('addresses and bytes have their usual text', () => {

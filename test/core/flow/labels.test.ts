@@ -2,7 +2,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { FIELDS, findField, type FieldName } from '../../../core/flow/fields.ts'
 import { fieldTable } from '../../../core/flow/docs.ts'
-import { fieldLabel, NAME_SETS, printedFields, type NameSet } from '../../../core/flow/labels.ts'
+import { fieldLabel, NAME_SETS, printedFields, rawLabel, type NameSet } from '../../../core/flow/labels.ts'
 
 function label(name: FieldName, names: NameSet, family?: 4 | 6): string {
   return fieldLabel(findField(name)!, names, family)
@@ -44,6 +44,9 @@ test("py3flowtools' names are those of its Flow objects", () => {
   assert.deepEqual(names, ['first', 'last', 'srcaddr', 'dstaddr', 'srcport', 'dstport', 'prot', 'dOctets', 'dPkts',
     'tcp_flags', 'exaddr', 'nexthop', 'input', 'output', 'tos', 'src_as', 'dst_as', 'src_mask', 'dst_mask',
     'engine_type', 'engine_id', 'sysUpTime', 'unix_secs', 'unix_nsecs'])
+  const raw = FIELDS.map((field) => rawLabel(field, 'py3flowtools')).filter((name) => name !== undefined)
+  assert.deepEqual(raw, ['exaddr_raw', 'srcaddr_raw', 'dstaddr_raw', 'nexthop_raw', 'router_sc_raw', 'peer_nexthop_raw'])
+  assert.equal(rawLabel(findField('src_addr')!, 'goflow2'), undefined)
 })
 
 test('a name that is another field in flowkit is not taken over', () => {

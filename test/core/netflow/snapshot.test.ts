@@ -6,7 +6,8 @@ import { parsePrefix } from '../../../core/flow/prefix.ts'
 import { datagramDecoder } from '../../../core/netflow/datagram.ts'
 import { generateDatagrams } from '../../../core/netflow/generate/datagrams.ts'
 import { parseTraffic } from '../../../core/netflow/generate/options.ts'
-import { restoreExporters, saveExporters } from '../../../core/netflow/snapshot.ts'
+import { LIMITS } from '../../../core/netflow/limits.ts'
+import { addSnapshot, restoreExporters, saveExporters } from '../../../core/netflow/snapshot.ts'
 import {
   collector, ipfix, options9, pick, rows, set, template, text, u32, v9, type Collector,
 } from './messages.ts'
@@ -100,4 +101,39 @@ test('saving changes nothing for the decoder that goes on', () => {
   send(v9({}, FLOWS, set(256, u32(1, 2))))
   saveExporters(decoder.exporters)
   assert.deepEqual(pick(send(v9({}, set(256, u32(3, 4)))), 'bytes', 'in_if'), [{ bytes: 3, in_if: 4 }])
+})
+
+test('a snapshot is added to what is known: of exporters in both, what it says counts', () => {
+  const [known, other] = [collector(), collector()]
+  known.send(v9({ sequence: 1 }, set(0, template(256, [2, 4]))), '198.51.100.1')
+  known.send(v9({ sequence: 1 }, FLOWS), '198.51.100.2')
+  known.send(v9({ sequence: 1 }, set(256, u32(1, 2))), '198.51.100.3') // waits
+  for (const address of ['198.51.100.1', '198.51.100.3', '198.51.100.4', '203.0.113.1']) {
+    other.send(v9({ sequence: 7 }, FLOWS, set(999, u32(1))), address)
+  }
+  const snapshot = saveExporters(other.decoder.exporters)
+  addSnapshot(known.decoder.exporters, snapshot, ({ v4 }) => v4 >>> 8 === 0xc63364)
+  const all = known.decoder.exporters
+  assert.deepEqual([...all.byKey.keys()].sort(), [1, 2, 3, 4].map((i) => 0xc6336400 + i))
+  for (const [i, missing] of [[1, 2], [2, 8], [3, 2], [4, 2]]) {
+    const flows = known.send(v9({ sequence: 10 }, set(256, u32(5, 7))), `198.51.100.${i}`)
+    assert.deepEqual(pick(flows, 'bytes', 'in_if'), [{ bytes: 5, in_if: 7 }])
+    const [domain] = all.byKey.get(0xc6336400 + i)!.domains.values()
+    assert.equal(domain.sequence.missing, missing)
+  }
+  const fresh = restoreExporters(saveExporters(all)) // which counts anew
+  for (const total of ['domains', 'templates', 'templateBytes', 'waitingBytes'] as const) {
+    assert.equal(all[total], fresh[total], total)
+  }
+})
+
+test('more exporters than there may be push out those not heard for longest', () => {
+  const [known, other] = [collector(), collector()]
+  for (let i = 0; i < LIMITS.exporters; i++) known.send(v9({}, FLOWS), `10.0.${i >>> 8}.${i & 255}`)
+  for (let i = 0; i < 3; i++) other.send(v9({}, FLOWS), `192.0.2.${i}`)
+  const { exporters } = known.decoder
+  addSnapshot(exporters, saveExporters(other.decoder.exporters), () => true)
+  assert.equal(exporters.byKey.size, LIMITS.exporters)
+  assert.equal(exporters.byKey.has(0x0a000000), false)
+  assert.equal(exporters.byKey.has(0xc0000202), true)
 })

@@ -1,0 +1,28 @@
+/** The thread of a lane of `flowkit collect --workers`. */
+import { serveLane } from '../core/collector/lane-worker.ts'
+import { explain } from './errors.ts'
+import { faultLog } from './collect-log.ts'
+import { settingsOf } from './collect-plan.ts'
+import { sinkOf } from './collect-sinks.ts'
+import type { LaneTask } from './collect-threads.ts'
+
+serveLane<LaneTask>(({ task, lanes }, tell) => {
+  const { options, places, tls } = task
+  const faults = faultLog(tell)
+  return {
+    options: {
+      ...settingsOf(options),
+      ...tls && { tls },
+      groups: [], // joined by who opened the sockets
+      forward: options.forward ?? [],
+      sinks: places.map(sinkOf),
+      spoolSize: Math.floor(options.spoolSize / lanes),
+      spoolSync: options.spoolSync,
+      receiveBuffer: options.receiveBuffer,
+      onFault: (error, exporter) => faults.say(exporter, error.message),
+      onError: (error) => faults.say('', explain(error, '').message),
+    },
+    settingsOf: (changed) => settingsOf(changed.options),
+    silent: () => faults.silent,
+  }
+})

@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, join, isAbsolute } from 'node:path'
+import { Type, type TLiteral, type TOptional, type TString, type TUnion } from '@sinclair/typebox'
+import { DIALECTS, parseFilter, type Dialect, type Filter, type FilterFile } from '../core/filter/filter.ts'
+import { FlowkitError } from '../core/flow/errors.ts'
+import { choice } from './command.ts'
+
+/** Options of every command that takes a filter. */
+export const FILTER_OPTIONS: {
+  readonly filter: TOptional<TString>
+  readonly filterFile: TOptional<TString>
+  readonly filterDialect: TOptional<TUnion<TLiteral<Dialect>[]>>
+} = {
+  filter: Type.Optional(Type.String({ short: 'f', title: 'EXPR', description: 'Only flows that match' })),
+  filterFile: Type.Optional(Type.String({ title: 'FILE', description: 'Take the filter from a file' })),
+  filterDialect: Type.Optional(choice(DIALECTS, {
+    description: 'Language of the filter, if it is not flowkit\'s own, which is nfdump\'s and more; of '
+      + 'flow-nfilter the file holds definitions, and EXPR names one',
+  })),
+}
+
+/** The values of FILTER_OPTIONS. */
+export interface FilterOptions {
+  readonly filter?: string
+  readonly filterFile?: string
+  readonly filterDialect?: Dialect
+}
+
+/**
+ * Read a file that a filter names: one that a file names lies beside that, if its path says nothing else.
+ *
+ * @throws the system error if it cannot be read
+ */
+export function readFilterFile(name: string, from: string | undefined): FilterFile {
+  const path = from === undefined || isAbsolute(name) ? name : join(dirname(from), name)
+  return { path, bytes: readFileSync(path) }
+}
+
+/**
+ * The filter that options ask for, or undefined.
+ *
+ * @param word that stands for the option `--filter`, where one does
+ * @throws FlowkitError, or the system error of a file
+ */
+export async function readFilter(
+  { filter, filterFile, filterDialect: dialect = 'nfdump' }: FilterOptions, word?: string,
+): Promise<Filter | undefined> {
+  if (filter !== undefined && word !== undefined) {
+    throw new FlowkitError('ERR_OPTION', `Cannot use two filters: "${filter}" and "${word}"`)
+  }
+  const text = filter ?? word
+  if (filterFile === undefined) {
+    if (text === undefined) return undefined
+    if (dialect === 'flow-nfilter' && !text.includes('\n')) {
+      throw new FlowkitError('ERR_OPTION', 'Cannot use a filter of flow-nfilter without --filter-file')
+    }
+    return parseFilter(text, { dialect, read: readFilterFile })
+  }
+  if (text !== undefined && dialect !== 'flow-nfilter') {
+    throw new FlowkitError('ERR_OPTION', 'Cannot use --filter-file beside another filter')
+  }
+  return parseFilter(await readFile(filterFile, 'utf8'), {
+    dialect, read: readFilterFile, path: filterFile, ...text !== undefined && { definition: text },
+  })
+}

@@ -1,0 +1,286 @@
+/**
+ * The place of a collector's spools: a folder that is itself the spool of a collector without lanes, and in
+ * which each lane of another has a folder of its own, `lane-1-of-3-from-42`, by the number of its first
+ * segment.
+ *
+ * A collector goes on with the spools that it finds, if all are of as many lanes as it has. Otherwise it
+ * begins new ones, brings what is in the former ones into the sinks, and takes over what they knew of
+ * exporters.
+ */
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
+import { newExporters, type Exporters } from '../netflow/exporters.ts'
+import { addSnapshot, saveExporters } from '../netflow/snapshot.ts'
+import type { SourceAddress } from '../net/source.ts'
+import { inLane } from '../net/steering.ts'
+import { syncFolder } from '../output-file.ts'
+import { recover, type ReplayOptions, type SpoolStates } from './replay.ts'
+import type { Sink } from './sink.ts'
+import { UNFINISHED_EXTENSION, listSegments, segmentName, type SpoolSegment } from './spool-files.ts'
+import { lockFolder, type FolderLock } from './spool-lock.ts'
+import { readState, writeState } from './spool-state.ts'
+
+/** What former spools are brought into sinks with. */
+export interface FormerOptions extends ReplayOptions {
+  readonly sinks: readonly Sink[]
+  /** Told how many segments were decoded again. */
+  onRecovered(segments: number): void
+}
+
+/** Spools of former collectors. */
+export interface FormerSpools {
+  /** Whether there was nothing. */
+  readonly isEmpty: boolean
+  /** Segments that are not in all sinks yet, and the bytes of all. */
+  readonly waiting: number
+  readonly bytes: number
+  /**
+   * Bring what they hold into the sinks; what fails is told, and tried again after `release`.
+   *
+   * @returns what was known of exporters, as snapshots: of an exporter in several, the last one counts
+   */
+  recover(): Promise<Uint8Array[]>
+  /** What they knew is kept elsewhere: they are removed, each as soon as all of it is in the sinks. */
+  release(): Promise<void>
+  /** Wait until they are in the sinks, or have failed once more, and let others have the folders. */
+  stop(): Promise<void>
+}
+
+/** Where a collector keeps what it takes. */
+export interface SpoolPlace {
+  /** The folders of its own spools, that of lane 0 first; there may be none yet. */
+  readonly own: readonly string[]
+  /** Their segments are counted from above this. */
+  readonly after: number
+  readonly former: FormerSpools
+}
+
+/** How long sinks that failed are left alone, in ms: doubled each time. */
+const FIRST_PAUSE = 1000
+const LONGEST_PAUSE = 60_000
+
+/** One spool: of a collector without lanes, or of one of its lanes. */
+interface Folder {
+  readonly path: string
+  readonly lane: number
+  readonly lanes: number
+  /** The same of all spools that a collector writes to at the same time. */
+  readonly group: string
+  readonly segments: readonly SpoolSegment[]
+}
+
+/** A folder of a former collector. */
+interface Former extends Folder {
+  readonly lock: FolderLock
+  waiting: number
+  bytes: number
+  isGone: boolean
+}
+
+/**
+ * Choose the spools for a collector of so many lanes, and lock those of former ones.
+ *
+ * @param lanes 1: it has none
+ * @throws FlowkitError ERR_OPTION when another process has one of them; the system error of a folder
+ */
+export async function openSpoolPlace(
+  place: string, lanes: number, options: FormerOptions,
+): Promise<SpoolPlace> {
+  const root = resolve(place)
+  const all = await findFolders(root)
+  const used = all.filter(({ segments }) => segments.length > 0)
+  const groups = new Set(used.map(({ group }) => group))
+  const after = Math.max(0, ...used.map(({ segments }) => segments.at(-1)!.sequence))
+  const goesOn = groups.size === 1 && used[0].lanes === lanes
+  const isFree = !groups.has('') // the place itself
+  const group = goesOn ? used[0].group : lanes === 1 && isFree ? '' : `of-${lanes}-from-${after + 1}`
+  const own = Array.from({ length: lanes }, (_, lane) => {
+    return group === '' ? root : join(root, `lane-${lane + 1}-${group}`)
+  })
+  const locks: FolderLock[] = []
+  try {
+    // the place is locked by every collector, so that there is only one
+    if (group !== '') {
+      await mkdir(dirname(root), { recursive: true })
+      await mkdir(root, { recursive: true, mode: 0o700 })
+      locks.push(await lockFolder(root))
+    }
+    const former: Former[] = []
+    for (const folder of all) {
+      if (folder.group === group) continue
+      const lock = folder.path === root ? { release() {} } : await lockFolder(folder.path)
+      locks.push(lock)
+      const waiting = folder.segments.filter(({ size }) => size > 0).length
+      const bytes = folder.segments.reduce((sum, { size }) => sum + size, 0)
+      former.push({ ...folder, lock, waiting, bytes, isGone: false })
+    }
+    return { own, after, former: formerSpools(root, former, locks, options) }
+  } catch (error) {
+    for (const lock of locks) lock.release()
+    throw error
+  }
+}
+
+/** The spools at a place, those of former collectors before those of later ones. */
+async function findFolders(root: string): Promise<Folder[]> {
+  const names = await readdir(root).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return [] // who makes it finds out
+    throw error
+  })
+  const folders: Folder[] = []
+  for (const name of ['', ...names]) {
+    const [, lane, group, lanes] = /^lane-(\d+)-(of-(\d+)-from-\d+)$/.exec(name) ?? ['', '1', '', '1']
+    if (name !== '' && group === '') continue
+    const path = join(root, name)
+    const segments = names.length > 0 ? await listSegments(path) : []
+    folders.push({ path, lane: Number(lane) - 1, lanes: Number(lanes), group, segments })
+  }
+  // segments of a later collector have higher numbers than any that it has found; empty folders tell nothing
+  const first = ({ segments }: Folder): number => segments[0]?.sequence ?? Number.MAX_SAFE_INTEGER
+  return folders.sort((a, b) => first(a) - first(b))
+}
+
+function formerSpools(
+  root: string, formers: readonly Former[], locks: readonly FolderLock[], options: FormerOptions,
+): FormerSpools {
+  const { sinks, onError, onRecovered } = options
+  let pause = FIRST_PAUSE
+  let timer: NodeJS.Timeout | undefined
+  let working: Promise<unknown> = Promise.resolve()
+
+  async function recoverAll(): Promise<Uint8Array[]> {
+    const states: Uint8Array[] = []
+    for (const group of new Set(formers.map((former) => former.group))) {
+      const before = [...states]
+      for (const former of formers) {
+        if (former.group !== group || former.isGone || former.segments.length === 0) continue
+        states.push(saveExporters(await recoverOne(former, before)))
+      }
+    }
+    return states
+  }
+
+  /** @returns what was known at its end, by what was known before its begin */
+  async function recoverOne(former: Former, before: readonly Uint8Array[]): Promise<Exporters> {
+    const { path, lane, lanes } = former
+    const known = newExporters(options.sampling)
+    try {
+      for (const state of before) addSnapshot(known, state, inLane(lane, lanes))
+      const segments = await listSegments(path)
+      const recovery = await recover(statesOf(path, segments), segments, undefined, sinks, options, known)
+      const { exporters, replayed, unfinished } = recovery
+      const done = replayed - unfinished.length
+      if (done > 0) onRecovered(done)
+      former.waiting = unfinished.length
+      former.bytes = segments.filter(({ id }) => unfinished.some(({ segment }) => segment === id))
+        .reduce((sum, { size }) => sum + size, 0)
+      return exporters
+    } catch (error) {
+      former.waiting ||= 1
+      onError(error)
+      return known
+    }
+  }
+
+  /** Remove a spool of which nothing is wanted any more. */
+  async function remove(former: Former): Promise<void> {
+    const { path, lock } = former
+    try {
+      for (const { path: file, statePath } of await listSegments(path)) {
+        await rm(file, { force: true })
+        await rm(statePath, { force: true })
+      }
+      for (const name of await readdir(path)) {
+        if (name.endsWith(UNFINISHED_EXTENSION)) await rm(join(path, name), { force: true })
+      }
+      lock.release()
+      if (path !== root) await rmdir(path)
+      former.isGone = true
+    } catch (error) {
+      onError(error)
+    }
+  }
+
+  async function removeFinished(): Promise<void> {
+    for (const former of formers) if (former.waiting === 0 && !former.isGone) await remove(former)
+  }
+
+  async function retry(): Promise<void> {
+    await recoverAll()
+    await removeFinished()
+    retryLater()
+  }
+
+  function retryLater(): void {
+    if (formers.every(({ waiting }) => waiting === 0)) return
+    timer = setTimeout(() => { working = retry() }, pause)
+    pause = Math.min(pause * 2, LONGEST_PAUSE)
+  }
+
+  return {
+    isEmpty: formers.every(({ segments }) => segments.length === 0),
+    get waiting() { return formers.reduce((sum, { waiting }) => sum + waiting, 0) },
+    get bytes() { return formers.reduce((sum, { bytes }) => sum + bytes, 0) },
+    recover() {
+      const done = recoverAll()
+      working = done
+      return done
+    },
+    async release() {
+      if (formers.length === 0) return
+      await syncFolder(root) // a power cut must not take the folders of those who keep it now
+      await removeFinished()
+      retryLater()
+    },
+    async stop() {
+      await working
+      if (timer !== undefined) {
+        clearTimeout(timer)
+        await retry() // once more
+        clearTimeout(timer)
+      }
+      for (const lock of locks) lock.release()
+    },
+  }
+}
+
+/** The states of the segments in a folder. */
+function statesOf(folder: string, segments: readonly SpoolSegment[]): SpoolStates {
+  function find(id: string): SpoolSegment {
+    return segments.find((segment) => segment.id === id)!
+  }
+  return {
+    readState: (id) => readState(find(id).statePath),
+    writeState(id, state) {
+      const { sequence, statePath } = find(id)
+      return writeState(statePath, join(folder, segmentName(sequence, id) + UNFINISHED_EXTENSION), state)
+    },
+    async remove(id) {
+      const { path, statePath } = find(id)
+      await rm(path, { force: true })
+      await rm(statePath, { force: true }) // last: without it, the segment could not be read again
+    },
+  }
+}
+
+/**
+ * Add what former collectors knew to what is known, and make it durable.
+ *
+ * @param states as `FormerSpools.recover` gave them
+ * @param isOwn which exporters are wanted
+ * @param keep makes a snapshot of all that is known durable
+ * @returns whether it is; the error is told
+ */
+export async function inherit(
+  exporters: Exporters, states: readonly Uint8Array[], isOwn: (source: Readonly<SourceAddress>) => boolean,
+  keep: (state: Uint8Array) => Promise<void>, onError: (error: unknown) => void,
+): Promise<boolean> {
+  try {
+    for (const state of states) addSnapshot(exporters, state, isOwn)
+    if (states.length > 0) await keep(saveExporters(exporters))
+    return true
+  } catch (error) {
+    onError(error)
+    return false
+  }
+}

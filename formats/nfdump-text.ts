@@ -1,0 +1,148 @@
+import type { FlowBatch } from '../core/flow/batch.ts'
+import { fieldMask, FIELDS } from '../core/flow/fields.ts'
+import { loseFields, newLoss } from '../core/flow/loss.ts'
+import { makeShape, type Shape } from '../core/flow/shape.ts'
+import type { FlowEncoder } from '../core/flow/stream.ts'
+import type { FlowFormat, WriteRequest } from './format.ts'
+import { FAST_HEADER, FAST_ROW, OLD_CSV_HEADER, OLD_CSV_ROW, PIPE_ROW } from './nfdump-text/fixed.ts'
+import { denseObject, oldObject, prettyObject } from './nfdump-text/json.ts'
+import { rawRecord } from './nfdump-text/raw.ts'
+import { RowText, type Piece } from './nfdump-text/rows.ts'
+import { COUNTED, Summary } from './nfdump-text/summary.ts'
+import { CSV, LINES, OLD_LINE, parseCsv, parseLine, type Template } from './nfdump-text/template.ts'
+import { tunnelLine } from './nfdump-text/tunnel.ts'
+
+/** What stands around the rows of an output. */
+interface Frame {
+  /** Before the first row, and in its place when there is none. */
+  head?(request: WriteRequest): string
+  /** Behind the last row, of `count` in all. */
+  foot?(request: WriteRequest, count: number, summary: Summary): string
+  /** Bytes with which rows begin because they stand between rows: the first has them not. */
+  readonly between?: number
+  /** Whether `foot` looks at the summary. */
+  readonly counts?: boolean
+  /** Values as in a CSV. */
+  readonly csv?: boolean
+}
+
+/** What the rows of a shape are made of. */
+type Rows = (shape: Shape) => readonly Piece[]
+
+const EVERYTHING = makeShape(FIELDS.keys())
+
+function textFormat(
+  name: string, summary: string, rows: Rows | readonly Piece[], frame: Frame = {},
+): FlowFormat {
+  const layout: Rows = typeof rows === 'function' ? rows : () => rows
+  const values = layout(EVERYTHING).filter((piece) => typeof piece !== 'string')
+  const printed = new Set(values.flatMap(({ fields }) => fields))
+  const carried = fieldMask(printed)
+  const wanted = [...printed, ...frame.counts ? COUNTED : []]
+  return {
+    name, summary, extensions: [], printed: wanted,
+    encoder: (request) => encoder(request, layout, frame, carried),
+  }
+}
+
+function encoder(
+  request: WriteRequest, layout: Rows,
+  { head = () => '', foot = () => '', between = 0, counts = false, csv = false }: Frame, carried: Uint8Array,
+): FlowEncoder {
+  const { ipv6Full = false, plainNumbers = false, utc = false, quiet = false } = request
+  const style = { csv, ipv6Full, plain: plainNumbers, utc }
+  const rows = new RowText(layout, style)
+  const totals = new Summary(style)
+  const isCounted = counts && !quiet
+  const loss = newLoss()
+  let started = false
+  return {
+    encode(batch: FlowBatch) {
+      loseFields(loss, batch, carried, false)
+      if (isCounted) totals.add(batch)
+      if (started || batch.length === 0) return rows.take(rows.rows(batch, 0))
+      started = true
+      const from = rows.text(head(request), 0)
+      const end = rows.rows(batch, from)
+      if (between > 0) rows.bytes.copyWithin(from, from + between, end)
+      return rows.take(end - between)
+    },
+    finish() {
+      const before = started ? '' : head(request)
+      return rows.take(rows.text(before + foot(request, rows.count, totals), 0))
+    },
+    loss: () => loss,
+  }
+}
+
+function lineFormat(name: string, summary: string, template: Template, isOld: boolean = false): FlowFormat {
+  const { pieces, header, wideHeader } = template
+  return textFormat(name, summary, [tunnelLine([...pieces, '\n']), ...pieces, '\n'], {
+    counts: true,
+    head: ({ quiet, ipv6Full }) => quiet ? '' : `${ipv6Full ? wideHeader : header}\n`,
+    foot({ quiet }, count, totals) {
+      const none = count > 0 ? '' : isOld ? 'No matched flows\n' : 'No matching flows\n'
+      return none + (quiet ? '' : isOld ? totals.oldLines() : totals.lines())
+    },
+  })
+}
+
+function csvFormat(name: string, summary: string, { header, pieces }: Template): FlowFormat {
+  const rows = [tunnelLine([...pieces, '\n']), ...pieces, '\n']
+  return textFormat(name, summary, rows, { csv: true, head: () => `${header}\n` })
+}
+
+/** Formats of lines of 1.7.8, by name. */
+const lines = Object.entries(LINES).map(([name, format]) => {
+  const what = name === 'line' ? "nfdump's default text, one line a flow" : `nfdump's text ${name}`
+  return lineFormat(name, what, parseLine(format))
+})
+
+/**
+ * The text that nfdump prints, byte for byte: header, flows, summary; of 1.7.8 unless the name
+ * says otherwise.
+ *
+ * `ipv6Full` is nfdump's -6, `plainNumbers` its -N, `quiet` its -q. In the summary the time window is that of
+ * the flows, where nfdump gives what its file states, and the last line tells of this run. What contradicts
+ * itself is mended: JSON is valid JSON, a CSV has no message among its rows and no separator in a cell.
+ */
+export const nfdumpText: readonly FlowFormat[] = [
+  ...lines,
+  lineFormat('line-1.6', "nfdump 1.6's default text", OLD_LINE, true),
+  textFormat('raw', "nfdump's block of lines for each flow", rawRecord),
+  csvFormat('nfdump-csv', "nfdump's CSV", parseCsv(CSV)),
+  textFormat('nfdump-csv-fast', "nfdump's csv-fast", FAST_ROW, { csv: true, head: () => FAST_HEADER }),
+  textFormat('nfdump-csv-1.7.1', "nfdump 1.7.1's CSV of 48 columns", OLD_CSV_ROW, {
+    csv: true,
+    counts: true,
+    head: ({ quiet }) => quiet ? '' : OLD_CSV_HEADER,
+    foot: ({ quiet }, _, totals) => quiet ? '' : totals.csvLines(),
+  }),
+  textFormat('nfdump-json', "nfdump's JSON array", prettyObject, {
+    csv: true, between: 2, head: () => '[\n', foot: () => '\n]\n',
+  }),
+  textFormat('nfdump-ndjson', "nfdump's JSON, one object a line", denseObject, { csv: true }),
+  textFormat('nfdump-json-1.7.1', "nfdump 1.7.1's JSON array", oldObject, {
+    csv: true, between: 2, head: ({ quiet }) => quiet ? '' : '[\n', foot: ({ quiet }) => quiet ? '' : ']\n',
+  }),
+  textFormat('pipe', "nfdump 1.7.1's numbers with | between", PIPE_ROW, { csv: true }),
+]
+
+/** nfdump's default text, `-o line`. */
+export const line: FlowFormat = lines[0]
+
+/**
+ * The format that nfdump's `-o` calls so, if it is none of those that have a name: tokens, `fmt:%ts %pr %sap`
+ * or `%ts %pr %sap`; a CSV of tokens, `csv:%ts,%pr,%sa`; lines for full IPv6 addresses, `line6`.
+ *
+ * @returns undefined for other names
+ * @throws FlowkitError ERR_OPTION naming a token that there is none of
+ */
+export function formatOf(name: string): FlowFormat | undefined {
+  if (/^fmt:/i.test(name)) return lineFormat(name, 'nfdump text of tokens', parseLine(name.slice(4)))
+  if (name.startsWith('%')) return lineFormat(name, 'nfdump text of tokens', parseLine(name))
+  if (/^csv:/i.test(name)) return csvFormat(name, 'nfdump CSV of tokens', parseCsv(name.slice(4)))
+  if (!name.endsWith('6')) return undefined
+  const line = lines.find((each) => `${each.name}6` === name)
+  return line && { ...line, name, encoder: (request) => line.encoder!({ ...request, ipv6Full: true }) }
+}

@@ -1,0 +1,107 @@
+/** Rows of nfdump's formats that are not made of tokens but are of one piece. */
+import type { AddressColumn } from '../../core/flow/address.ts'
+import { putUint, putUint32 } from '../../core/flow/byte-writer.ts'
+import { ID } from '../../core/flow/fields.ts'
+import { address, ICMP_FIELDS, icmpOf } from './addresses.ts'
+import { mplsLabel } from './headers.ts'
+import { engine, exporterId } from './origin.ts'
+import { OLD_PROTOCOL_NAMES } from './names.ts'
+import type { Piece, Value } from './rows.ts'
+import { durationSeconds, millis, time } from './times.ts'
+import { columnOf, computed, isIcmp, latency, mac, named, number, rowNumber, tcpFlags } from './values.ts'
+
+/** Pieces of `values` with `separator` between, and the end of the line. */
+function row(separator: string, values: readonly Piece[]): Piece[] {
+  return [...values.flatMap((value, i) => i === 0 ? [value] : [separator, value]), '\n']
+}
+
+/** The destination port; what is there of ICMP is type * 256 + code. */
+const port: Value = computed(ICMP_FIELDS, 0, (context) => {
+  const ports = columnOf<Uint16Array>(context, ID.dstPort)
+  const icmp = icmpOf(context)
+  if (!icmp || context.shape.mask[ID.icmpType] === 0) return ports && ((row) => ports[row])
+  return (row) => isIcmp(icmp.protos[row]) ? icmp.type(row) * 256 + icmp.code(row) : ports ? ports[row] : 0
+})
+
+/** 2 of IPv4, 10 of IPv6, and `none` where there is no address. */
+function addressFamily(none: number): Value {
+  return computed([ID.srcAddr], 0, (context) => {
+    const column = columnOf<AddressColumn>(context, ID.srcAddr)
+    if (!column) return () => none
+    return (row) => column.family[row] === 6 ? 10 : column.family[row] === 4 ? 2 : none
+  })
+}
+
+/** The header of `FAST_ROW`. */
+export const FAST_HEADER: string = 'cnt,af,firstSeen,lastSeen,proto,srcAddr,srcPort,dstAddr,dstPort,srcAS,'
+  + 'dstAS,input,output,flags,srcTos,packets,bytes\n'
+
+/** The row of 1.7.8's `csv-fast` (src/output/output_csv_fast.c). */
+export const FAST_ROW: readonly Piece[] = row(',', [
+  rowNumber(0), addressFamily(0), millis('start', 0), millis('end', 0), number(ID.proto, 0),
+  address(ID.srcAddr), number(ID.srcPort, 0), address(ID.dstAddr), port, number(ID.srcAs, 0),
+  number(ID.dstAs, 0), number(ID.inIf, 0), number(ID.outIf, 0), tcpFlags(), number(ID.tos, 0),
+  number(ID.packets, 0), number(ID.bytes, 0),
+])
+
+/** An IPv6 address as four numbers, of which an IPv4 address is the last. */
+function addressWords(id: number): Value {
+  return {
+    fields: [id],
+    bind(context) {
+      const { out } = context
+      const column = columnOf<AddressColumn>(context, id)
+      if (!column) return '0|0|0|0'
+      const { family, v4, v6 } = column
+      return (row, at) => {
+        const { view } = out
+        for (let i = 0; i < 3; i++) {
+          at = family[row] === 6 ? putUint(wordAt(v6, row * 16 + i * 4), view, at) : putUint(0, view, at)
+          view.setUint8(at++, 124) // |
+        }
+        return family[row] === 6 ? putUint(wordAt(v6, row * 16 + 12), view, at) : putUint32(v4, row, view, at)
+      }
+    },
+  }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at] << 24 | bytes[at + 1] << 16 | bytes[at + 2] << 8 | bytes[at + 3]) >>> 0
+}
+
+/** The row of `pipe`, which 1.7.1 was the last to have (src/output/output_pipe.c). */
+export const PIPE_ROW: readonly Piece[] = row('|', [
+  addressFamily(2), millis('first', 0), millis('end', 0), number(ID.proto, 0), addressWords(ID.srcAddr),
+  number(ID.srcPort, 0), addressWords(ID.dstAddr), port, number(ID.srcAs, 0), number(ID.dstAs, 0),
+  number(ID.inIf, 0), number(ID.outIf, 0), number(ID.tcpFlags, 0), number(ID.tos, 0), number(ID.packets, 0),
+  number(ID.bytes, 0),
+])
+
+/** The header of `OLD_CSV_ROW`. */
+export const OLD_CSV_HEADER: string = 'ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,das,'
+  + 'smk,dmk,dtos,dir,nh,nhb,svln,dvln,ismc,odmc,idmc,osmc,'
+  + 'mpls1,mpls2,mpls3,mpls4,mpls5,mpls6,mpls7,mpls8,mpls9,mpls10,cl,sl,al,ra,eng,exid,tr\n'
+
+/** A value as in lines, padded, in the place of a CSV. */
+function padded(value: Value): Value {
+  return { ...value, bind: (context) => value.bind({ ...context, style: { ...context.style, csv: false } }) }
+}
+
+const toTheSecond = { digits: 0, absent: undefined } as const
+const toTheMillisecond = { digits: 3, absent: undefined } as const
+
+/** The row of 1.7.1's `csv` (src/output/output_csv.c). */
+export const OLD_CSV_ROW: readonly Piece[] = row(',', [
+  time('first', toTheSecond), time('end', toTheSecond), durationSeconds(0),
+  address(ID.srcAddr), address(ID.dstAddr), number(ID.srcPort, 0), port,
+  named(ID.proto, OLD_PROTOCOL_NAMES.map((name, i) => i < 138 ? name : name.padEnd(5))), tcpFlags(true),
+  ...[
+    ID.forwardingStatus, ID.tos, ID.packets, ID.bytes, ID.outPackets, ID.outBytes, ID.inIf, ID.outIf,
+    ID.srcAs, ID.dstAs, ID.srcMask, ID.dstMask, ID.postTos, ID.direction,
+  ].map((id) => number(id, 0)),
+  address(ID.nextHop), address(ID.bgpNextHop), number(ID.vlanId, 0), number(ID.postVlanId, 0),
+  ...[ID.srcMac, ID.postDstMac, ID.dstMac, ID.postSrcMac].map(mac),
+  ...Array.from({ length: 10 }, (_, i) => mplsLabel(i + 1, 0)),
+  ...[ID.clientLatency, ID.serverLatency, ID.appLatency].map((id) => padded(latency(id))),
+  address(ID.exporterAddr), engine, exporterId(0), time('received', toTheMillisecond),
+])

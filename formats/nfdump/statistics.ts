@@ -1,0 +1,66 @@
+import type { FlowBatch } from '../../core/flow/batch.ts'
+import { ID } from '../../core/flow/fields.ts'
+
+const TWO_32 = 4_294_967_296
+/** Bytes of the statistics in an appendix: 18 numbers of 64 bits. */
+export const STATISTICS_SIZE = 144
+
+const FIRST_SEEN = 15
+const LAST_SEEN = 16
+
+/** Places of a class of protocols among the flows, bytes and packets. */
+const CLASS = { tcp: 0, udp: 1, icmp: 2, other: 3 } as const
+
+/** What nfdump counts of a file (`stat_record_s` in src/include/nfdump.h), as nfdump counts it. */
+export class Statistics {
+  private readonly numbers = new Float64Array(STATISTICS_SIZE / 8)
+
+  constructor() {
+    this.numbers[FIRST_SEEN] = Infinity
+  }
+
+  /** Count the rows in `rows[from..to)`, which have the fields of `mask`. */
+  add(batch: FlowBatch, mask: Uint8Array, rows: Uint32Array, from: number, to: number): void {
+    const { numbers } = this
+    const column = (id: number) => mask[id] === 1 ? batch.column(id) as Float64Array : undefined
+    const hasOut = mask[ID.outBytes] === 1 || mask[ID.outPackets] === 1 // as records have them
+    const [bytes, packets, flows, proto] = [ID.bytes, ID.packets, ID.flows, ID.proto].map(column)
+    const outBytes = column(hasOut ? ID.outBytes : ID.revBytes)
+    const outPackets = column(hasOut ? ID.outPackets : ID.revPackets)
+    const [start, end] = [ID.flowStart, ID.flowEnd].map(column)
+    for (let k = from; k < to; k++) {
+      const row = rows[k]
+      const place = classOf(proto ? proto[row] : 0)
+      const ownFlows = flows && flows[row] > 0 ? flows[row] : 1
+      const ownBytes = (bytes ? bytes[row] : 0) + (outBytes ? outBytes[row] : 0)
+      const ownPackets = (packets ? packets[row] : 0) + (outPackets ? outPackets[row] : 0)
+      numbers[0] += ownFlows
+      numbers[1] += ownBytes
+      numbers[2] += ownPackets
+      numbers[3 + place] += ownFlows
+      numbers[7 + place] += ownBytes
+      numbers[11 + place] += ownPackets
+      if (start) numbers[FIRST_SEEN] = Math.min(numbers[FIRST_SEEN], Math.floor(start[row] / 1000))
+      if (end) numbers[LAST_SEEN] = Math.max(numbers[LAST_SEEN], Math.floor(end[row] / 1000))
+    }
+  }
+
+  /** Write them, lowest bytes first. */
+  put(view: DataView, at: number): void {
+    for (const value of this.numbers) {
+      const known = Number.isFinite(value) ? Math.max(value, 0) : 0
+      view.setUint32(at, known % TWO_32, true)
+      view.setUint32(at + 4, known / TWO_32, true)
+      at += 8
+    }
+  }
+}
+
+function classOf(proto: number): number {
+  switch (proto) {
+    case 6: return CLASS.tcp
+    case 17: return CLASS.udp
+    case 1: case 58: return CLASS.icmp
+    default: return CLASS.other
+  }
+}

@@ -1,0 +1,194 @@
+import type { FlowBatch } from '../../core/flow/batch.ts'
+import { ID } from '../../core/flow/fields.ts'
+import { FLOW_TYPE, SAMPLING_SOURCE } from '../../core/flow/names.ts'
+import { PACKETS_VERSION, SFLOW_BIT } from './chunk.ts'
+import { EXPORTER_SIZE, RECORD, SAMPLER_ID, SAMPLER_SIZE, SFLOW_VERSION, sourceOf } from './exporters.ts'
+
+/** Most exporters that records can tell apart. */
+const MOST_EXPORTERS = 65_535
+const AF_INET = 2
+const AF_INET6 = 10
+/** Bytes of a record of statistics before the first exporter, and of each; how many it tells of at most. */
+const STATS_HEADER = 8
+const STATS_SIZE = 24
+const MOST_STATS = 1000
+const TWO_32 = 4_294_967_296
+
+/** `nfversion` by the value of the field `type`. */
+const VERSIONS = new Uint8Array(256)
+for (const version of [1, 5, 6, 7, 8, 9] as const) VERSIONS[FLOW_TYPE[`NETFLOW_V${version}`]] = version
+VERSIONS[FLOW_TYPE.IPFIX] = 10
+VERSIONS[FLOW_TYPE.SFLOW_5] = SFLOW_BIT | 5
+VERSIONS[FLOW_TYPE.PACKETS] = PACKETS_VERSION
+
+/** An exporter that the file tells of, and what it tells of its samplers by their ids. */
+interface Written {
+  readonly sysid: number
+  /** Flow records of its. */
+  records: number
+  readonly samplers: Map<number, number>
+  /** Ids above 0 among them. */
+  ids: number
+}
+
+/** What the header of a flow record says of where it came from. */
+export interface Origin {
+  sysid: number
+  version: number
+  engineType: number
+  engineId: number
+  /** Whether the sampling source will be read as another than the row's. */
+  isOtherSource: boolean
+}
+
+/** The exporters of one address, by their ids and versions. */
+type Exporters = Map<number, Written>
+
+/** Numbers the exporters of rows, and writes the records that tell of them and their samplers. */
+export class WrittenExporters {
+  /** Of the row asked for last. */
+  readonly origin: Origin = { sysid: 0, version: 0, engineType: 0, engineId: 0, isOtherSource: false }
+  private readonly emit: (record: Uint8Array) => void
+  private readonly all: Written[] = []
+  private readonly ofV4 = new Map<number, Exporters>()
+  /** By the bytes of the address; of no address, by an empty text. */
+  private readonly ofOthers = new Map<string, Exporters>()
+  private readonly lastV6 = new Uint8Array(16)
+  private ofLastV6: Exporters = new Map()
+
+  /** @param emit is given the records, in their place before the row's */
+  constructor(emit: (record: Uint8Array) => void) {
+    this.emit = emit
+  }
+
+  /** Learn where row `row` of `batch` came from, and write what its reader must know before. */
+  learn(batch: FlowBatch, mask: Uint8Array, row: number): void {
+    const { origin } = this
+    const type = mask[ID.type] === 1 ? batch.type[row] : 0
+    const version = VERSIONS[type]
+    const id = idOf(batch, mask, row, type)
+    const isLow = version === 9 && mask[ID.engineId] === 0 // as nfcapd has it
+    origin.version = version
+    origin.engineType = mask[ID.engineType] === 1 ? batch.engineType[row] : isLow ? id >>> 8 & 255 : 0
+    origin.engineId = mask[ID.engineId] === 1 ? batch.engineId[row] : isLow ? id & 255 : 0
+    origin.isOtherSource = false
+    origin.sysid = 0
+    const kind = mask[ID.exporterAddr] === 1 ? batch.exporterAddr.family[row] : 0
+    if (version === PACKETS_VERSION || (version === 0 && kind === 0)) return
+    const siblings = this.siblings(batch, row, kind)
+    const exporter = siblings.get(id * 256 + version) ?? this.add(siblings, batch, row, kind, version, id)
+    exporter.records++
+    origin.sysid = exporter.sysid
+    if (exporter.sysid > 0) this.learnSampler(exporter, batch, mask, row)
+  }
+
+  /** The exporters that have the address of a row. */
+  private siblings(batch: FlowBatch, row: number, kind: number): Exporters {
+    const { ofV4, ofOthers, lastV6 } = this
+    const { v4, v6 } = batch.exporterAddr
+    if (kind === 4) {
+      let found = ofV4.get(v4[row])
+      if (!found) ofV4.set(v4[row], found = new Map())
+      return found
+    }
+    let isLast = kind === 6
+    for (let i = 0; i < 16 && isLast; i++) isLast = lastV6[i] === v6[row * 16 + i]
+    if (isLast) return this.ofLastV6
+    const key = kind === 6 ? v6.subarray(row * 16, row * 16 + 16).join('.') : ''
+    let found = ofOthers.get(key)
+    if (!found) ofOthers.set(key, found = new Map())
+    if (kind === 6) {
+      lastV6.set(v6.subarray(row * 16, row * 16 + 16))
+      this.ofLastV6 = found
+    }
+    return found
+  }
+
+  /** Give an exporter a number, as long as there are any, and write its record. */
+  private add(
+    siblings: Exporters, batch: FlowBatch, row: number, kind: number, version: number, id: number,
+  ): Written {
+    const { all } = this
+    const isNumbered = all.length < MOST_EXPORTERS
+    const exporter = { sysid: isNumbered ? all.length + 1 : 0, records: 0, samplers: new Map(), ids: 0 }
+    siblings.set(id * 256 + version, exporter)
+    if (!isNumbered) return exporter
+    all.push(exporter)
+    const { v4, v6 } = batch.exporterAddr
+    const record = new Uint8Array(EXPORTER_SIZE)
+    const view = new DataView(record.buffer)
+    view.setUint16(0, RECORD.exporter, true)
+    view.setUint16(2, EXPORTER_SIZE, true)
+    view.setUint32(4, version >= SFLOW_BIT ? SFLOW_VERSION : version, true)
+    // as nfdump 1.7.1 has it, which 1.7.8 reads too
+    if (kind === 6) for (let i = 0; i < 16; i++) record[8 + (i & 8 | 7 - (i & 7))] = v6[row * 16 + i]
+    else if (kind === 4) view.setUint32(16, v4[row], true)
+    view.setUint16(24, kind === 6 ? AF_INET6 : AF_INET, true)
+    view.setUint16(26, exporter.sysid, true)
+    view.setUint32(28, id, true)
+    this.emit(record)
+    return exporter
+  }
+
+  /** Tell how many records there are of each exporter. Of its datagrams nothing is known. */
+  finish(): void {
+    for (let i = 0; i < this.all.length; i += MOST_STATS) {
+      const some = this.all.slice(i, i + MOST_STATS)
+      const record = new Uint8Array(STATS_HEADER + some.length * STATS_SIZE)
+      const view = new DataView(record.buffer)
+      view.setUint16(0, RECORD.exporterStats, true)
+      view.setUint16(2, record.length, true)
+      view.setUint32(4, some.length, true)
+      for (const [k, { sysid, records }] of some.entries()) {
+        const at = STATS_HEADER + k * STATS_SIZE
+        view.setUint32(at, sysid, true)
+        view.setUint32(at + 16, records, true)
+        view.setUint32(at + 20, records / TWO_32, true)
+      }
+      this.emit(record)
+    }
+  }
+
+  /** Tell of the row's sampler, unless its reader knows it. */
+  private learnSampler(exporter: Written, batch: FlowBatch, mask: Uint8Array, row: number): void {
+    const { samplers } = exporter
+    const named = mask[ID.samplerId] === 1
+      ? batch.samplerId[row * 2] + batch.samplerId[row * 2 + 1] * TWO_32 : 0
+    const id = named > 0 ? named : SAMPLER_ID.generic
+    const rate = mask[ID.samplingRate] === 1 ? batch.samplingRate[row] : 0
+    const algorithm = rate > 0 && mask[ID.samplingAlgorithm] === 1 ? batch.samplingAlgorithm[row] : 0
+    if (rate > 0) {
+      const version = this.origin.version >= SFLOW_BIT ? SFLOW_VERSION : this.origin.version
+      const source = mask[ID.samplingSource] === 1 ? batch.samplingSource[row] : SAMPLING_SOURCE.unknown
+      this.origin.isOtherSource = source !== sourceOf(id, version)
+    } else if (samplers.size === 0) return
+    const told = samplers.get(id) ?? samplers.get(SAMPLER_ID.generic)
+    const isOnly = told === undefined && named === 0 && exporter.ids === 1
+    const code = rate * 256 + algorithm
+    if (rate > 0 ? samplers.get(id) === code : !isOnly && (told === undefined || told === 0)) return
+    if (named > 0 && !samplers.has(id)) exporter.ids++
+    samplers.set(id, code)
+    const record = new Uint8Array(SAMPLER_SIZE)
+    const view = new DataView(record.buffer)
+    view.setUint16(0, RECORD.sampler, true)
+    view.setUint16(2, SAMPLER_SIZE, true)
+    view.setUint16(4, exporter.sysid, true)
+    view.setUint16(6, algorithm, true)
+    view.setUint32(8, id, true)
+    view.setInt32(12, Math.floor(id / TWO_32), true)
+    view.setUint32(16, rate > 0 ? 1 : 0, true)
+    view.setUint32(20, rate > 0 ? rate - 1 : 0, true)
+    this.emit(record)
+  }
+}
+
+/** The id of a row's exporter: its observation domain, sub-agent or engine. */
+function idOf(batch: FlowBatch, mask: Uint8Array, row: number, type: number): number {
+  switch (type) {
+    case FLOW_TYPE.NETFLOW_V9: case FLOW_TYPE.IPFIX:
+      return mask[ID.observationDomainId] === 1 ? batch.observationDomainId[row] : 0
+    case FLOW_TYPE.SFLOW_5: return mask[ID.subAgentId] === 1 ? batch.subAgentId[row] : 0
+  }
+  if (mask[ID.engineId] === 0) return 0
+  return (mask[ID.engineType] === 1 ? batch.engineType[row] : 0) << 8 | batch.engineId[row]
+}

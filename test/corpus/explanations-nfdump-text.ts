@@ -1,0 +1,114 @@
+/** Why a text of nfdump and flowkit's of the same file differ, where they may. */
+
+/** One difference: a member, a line of a block, a cell; or a whole line. */
+export interface TextDifference {
+  /** The format, as flowkit calls it. */
+  readonly format: string
+  /** What it is called there; empty for a whole line. */
+  readonly key: string
+  /** Undefined: that one does not have it. */
+  readonly ours: string | undefined
+  readonly theirs: string | undefined
+  /** The record of nfdump, whole. */
+  readonly record: string
+}
+
+/** A reason; see corpus-notes.md. */
+export interface TextReason {
+  readonly id: string
+  applies(difference: TextDifference): boolean
+}
+
+/** Values that stand for nothing: flowkit has such fields absent. */
+const NOTHING = new RegExp(
+  '^("?(0|::|0\\.0\\.0\\.0|00:00:00:00:00:00|0-0-0|0x0+|<empty>|INVALID|Reserved)?"?| *0: INVALID|)$')
+/** Members of extensions that flowkit does not see when all in them is 0. */
+const EXTENSIONS = new RegExp([
+  'vlan', 'custID', 'ethertype', 'ip_version', 'phys_', 'gress', 'mac', 'next_hop', 'next hop', 'user_?name',
+].join('|'), 'i')
+
+function same(a: string, b: string, ...parts: RegExp[]): boolean {
+  const strip = (text: string): string => parts.reduce((rest, part) => rest.replaceAll(part, ''), text)
+  return strip(a) === strip(b)
+}
+
+/** The reasons, the first that applies counts. */
+export const TEXT_REASONS: readonly TextReason[] = [
+  { // of this run: its times, and what its file's blocks were
+    id: 'run',
+    applies: ({ ours = '', theirs = '' }) =>
+      /^(Sys|Total records): /.test(theirs) && ours.slice(0, 5) === theirs.slice(0, 5)
+      || /^Total records /.test(theirs) && same(ours, theirs, /Bytes read: \d+/g),
+  },
+  { // nfdump numbers all records of a file, also those of exporters, and exporters as the collector met them
+    id: 'numbers-of-the-file',
+    applies: ({ key, ours, theirs }) => /sysid|exid|%exp|RecordCount/.test(key) && ours !== undefined
+      && theirs !== undefined,
+  },
+  { // in a CSV nfdump says so, too, that there are no flows
+    id: 'message-in-a-csv',
+    applies: ({ format, ours = '', theirs = '' }) =>
+      /csv/.test(format) && ours === '' && (theirs === 'No matching flows' || theirs === ''),
+  },
+  { // the file's statistics began with a record of an event, whose flow begins at 0
+    id: 'window-from-0', applies: ({ theirs = '' }) => /^Time window: Time Window unknown/.test(theirs),
+  },
+  { // flowkit has no such field
+    id: 'payload',
+    applies: ({ key, ours }) => ours === undefined && /^payload$|^"(in|out)_(tls|sni|ja)/.test(key),
+  },
+  { // an extension with nothing in it
+    id: 'zero-is-absent',
+    applies: ({ key, ours, theirs = '' }) =>
+      ours === undefined && EXTENSIONS.test(key) && NOTHING.test(theirs.replace(/^.{14} = */, '')),
+  },
+  { // which follows from that
+    id: 'extensions', applies: ({ format, key }) => format === 'raw' && /^(Elements|size)$/.test(key),
+  },
+  { // the second of two "ip minTTL"
+    id: 'max-ttl', applies: ({ key }) => /^ip m(in|ax)TTL/.test(key),
+  },
+  { // nfdump shifts a prefix length the wrong way, from the other half of the address
+    id: 'network-of-ipv6', applies: ({ key, ours = '' }) => /_net"/.test(key) && ours.includes(':'),
+  },
+  { // and with 0 leaves half of it
+    id: 'network-of-0-bits',
+    applies: ({ format, theirs = '' }) => format.startsWith('fmt:%sn') && theirs.includes('::/0'),
+  },
+  { // .7 for .007
+    id: 'milliseconds-of-events',
+    applies: ({ key, ours = '', theirs = '' }) =>
+      /t_event/.test(key) && ours.replace(/\.0*(?=\d)/, '.') === theirs.replace(/\.0*(?=\d)/, '.'),
+  },
+  { // the bytes of each number turned round
+    id: 'access-list-bytes', applies: ({ key }) => /gress[ _]acl/i.test(key),
+  },
+  { // 2^64 ms and less
+    id: 'negative-duration',
+    applies: ({ key, ours, theirs = '' }) => key === 'td' && ours === '0.000' && theirs.length > 12,
+  },
+  { // 1.7.1 prints the next hop for BGP's
+    id: 'bgp-next-hop-of-1.7.1', applies: ({ key, theirs = '' }) => key === 'nhb' && theirs.includes(':'),
+  },
+  { // a record with addresses of both families: nfdump 1.7.1 mixes them, 1.7.8 takes IPv4
+    id: 'both-families',
+    applies: ({ key, record, ours = '', theirs = '' }) =>
+      /(src|dst)[46]_(addr|geo)"|^(src|dst) (addr|mask)$|^[sd]a$|n(ext )?h(op|b)?$|next_hop/.test(key)
+      || /192\.0\.4[12]\.1/.test(record) && /fcba:/.test(ours + theirs),
+  },
+  { // names that options records gave, or the lack of one
+    id: 'names',
+    applies: ({ ours = '', theirs = '' }) => theirs.startsWith(`${ours} <no `) || theirs.startsWith(`${ours}/`),
+  },
+  { // in a CSV nfdump gives the tunnel the ports of the flow in it
+    id: 'ports-of-a-tunnel', applies: ({ key, ours }) => /^(src|dst)Port$/.test(key) && ours === '0',
+  },
+  { // sfcapd 1.7.1 calls flows with NAT events
+    id: 'events-of-sflow', applies: ({ key, theirs }) => key === '"type"' && theirs === '"EVENT"',
+  },
+  { // nfdump's summary is over the file's statistics, which begin at 0
+    id: 'averages-from-0',
+    applies: ({ format, key, theirs = '' }) =>
+      format === 'nfdump-csv-1.7.1' && key === '' && /^(\d+,){5}\d+$/.test(theirs),
+  },
+]
