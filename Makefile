@@ -43,10 +43,12 @@ fuzz: $(MODULES) ## Feed it damaged input for a while
 check-corpus: build ## Compare its readings of a corpus with those of other tools: make check-corpus CORPUS=FOLDER
 	@node test/corpus/check.ts $(CORPUS)
 
-dist: build ## Pack the executable for release
+dist: build ## Pack the executable and the library for release
 	@tar --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -czf $(ARCHIVE) LICENSE README.md -C dist flowkit
 	@cd dist && sha256sum $(notdir $(ARCHIVE)) > $(notdir $(ARCHIVE)).sha256
 	@echo $(ARCHIVE)
+	@node cmd/build-library.ts
+	@npm pack --silent --offline --ignore-scripts --pack-destination dist ./dist/npm
 
 clean: ## Remove what was built
 	@rm -rf dist

@@ -14,6 +14,7 @@ import type { SamplingRule } from '../core/netflow/sampling-rules.ts'
 import type { Prefix } from '../core/flow/prefix.ts'
 import { defaultState, describePlace, placesOf, type Place } from './collect-sinks.ts'
 import { UsageError } from './errors.ts'
+import { readFilterFile } from './filters.ts'
 
 /** The options of `flowkit collect`, as its schema has them. */
 export interface CollectOptions {
@@ -115,7 +116,7 @@ export function settingsOf(options: CollectOptions): CollectorSettings {
   return {
     allow,
     sampling: { defaults: samplingDefault, overrides: samplingOverride },
-    ...filter !== undefined && { filter: rowFilter(compileFilter(parseFilter(filter))) },
+    ...filter !== undefined && { filter: rowFilter(compileFilter(parseFilter(filter, { read: readFilterFile }))) },
   }
 }
 

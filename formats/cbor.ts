@@ -1,12 +1,16 @@
 import { writeIpv6, type AddressColumn } from '../core/flow/address.ts'
 import type { Column, FlowBatch } from '../core/flow/batch.ts'
-import { ByteWriter, putIpv4, putMac, putSequence, SLACK, utf8Sequence } from '../core/flow/byte-writer.ts'
+import { ByteWriter, putIpv4, putMac, SLACK } from '../core/flow/byte-writer.ts'
 import type { ElementValue } from '../core/flow/element-value.ts'
 import { FIELDS, ID, type Field, type FieldType } from '../core/flow/fields.ts'
 import { fieldLabel, type NameSet } from '../core/flow/labels.ts'
 import { FLOW_TYPES } from '../core/flow/names.ts'
 import type { Shape } from '../core/flow/shape.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
+import { cborDecoder, EXTRAS, probeCbor, TIME_UNIT } from './cbor/decode.ts'
+import {
+  ARRAY, FALSE, FLOAT64, MAP, NULL, putBytes, putHead, putInteger, putLong, putText, TEXT, UNSIGNED,
+} from './cbor/put.ts'
 import { extraNames, extraValues } from './extras.ts'
 import type { FlowFormat, WriteRequest } from './format.ts'
 import {
@@ -21,24 +25,17 @@ import {
  * block is an array of rows, a row an array of as many values as the header has fields: integers for uint and
  * time, text for address, mac and text, null where absent. Where no fields were asked for they are those of
  * the flows, and when flows with others come, another header precedes them and holds from there on.
+ *
+ * Maps of other tools are read, too: one a flow, by any names that flowkit knows.
  */
 export const cbor: FlowFormat = {
   name: 'cbor',
   summary: 'CBOR sequence: a header, then blocks of rows as arrays',
   extensions: ['.cbor', '.cborseq'],
+  probe: probeCbor,
+  decoder: cborDecoder,
   encoder,
 }
-
-// Major types, RFC 8949 §3.1
-const UNSIGNED = 0x00
-const NEGATIVE = 0x20
-const BYTES = 0x40
-const TEXT = 0x60
-const ARRAY = 0x80
-const MAP = 0xa0
-const FALSE = 0xf4
-const NULL = 0xf6
-const FLOAT64 = 0xfb
 
 const TYPE_NAMES: Readonly<Record<FieldType, string>> = {
   u8: 'uint', u16: 'uint', u32: 'uint', u64: 'uint', count: 'uint', time: 'time', addr: 'address', mac: 'mac',
@@ -48,7 +45,6 @@ const TYPE_NAMES: Readonly<Record<FieldType, string>> = {
 const FLOW_TYPE = FIRST_FREE_KIND
 const ABSENT = FIRST_FREE_KIND + 1
 const TYPE_BYTES = FLOW_TYPES.map((name) => Uint8Array.of(TEXT | name.length, ...Buffer.from(name)))
-const MAX_INTEGER = 2 ** 53
 /** Longest value of fixed size: the text of an IPv6 address and its head. */
 const MAX_VALUE = 48
 
@@ -104,9 +100,9 @@ class CborWriter extends ByteWriter {
     const types = columns.map(({ id, type }) => id === ID.type ? 'text' : TYPE_NAMES[type])
     let at = this.start(MAP, 4, 0)
     at = this.value(1, this.value('flowkit', at))
-    at = this.value([...fields, ...this.extras ? ['extras'] : []], this.value('fields', at))
+    at = this.value([...fields, ...this.extras ? [EXTRAS] : []], this.value('fields', at))
     at = this.value([...types, ...this.extras ? ['map'] : []], this.value('types', at))
-    return this.value('microseconds since 1970-01-01T00:00:00Z', this.value('time', at))
+    return this.value(TIME_UNIT, this.value('time', at))
   }
 
   /** Write all rows of `batch` as one block at `at`. @returns the offset behind it */
@@ -263,71 +259,4 @@ class CborWriter extends ByteWriter {
 
 function isArray(value: ElementValue): value is readonly ElementValue[] {
   return Array.isArray(value)
-}
-
-/** Write major type and argument, below 2^32. @returns the offset behind it */
-function putHead(major: number, value: number, view: DataView, at: number): number {
-  if (value < 24) {
-    view.setUint8(at, major | value)
-    return at + 1
-  }
-  if (value < 0x100) {
-    view.setUint16(at, (major | 24) << 8 | value)
-    return at + 2
-  }
-  if (value < 0x10000) {
-    view.setUint8(at, major | 25)
-    view.setUint16(at + 1, value)
-    return at + 3
-  }
-  view.setUint8(at, major | 26)
-  view.setUint32(at + 1, value)
-  return at + 5
-}
-
-function putLong(major: number, low: number, high: number, view: DataView, at: number): number {
-  view.setUint8(at, major | 27)
-  view.setUint32(at + 1, high)
-  view.setUint32(at + 5, low)
-  return at + 9
-}
-
-/** Write the integer `column[row]`; beyond ±2^53 it is ±2^53. @returns the offset behind it */
-function putInteger(column: Float64Array, row: number, view: DataView, at: number): number {
-  const value = column[row]
-  const small = value | 0
-  if (small === value && small >= 0) return putHead(UNSIGNED, small, view, at)
-  const major = value < 0 ? NEGATIVE : UNSIGNED
-  const argument = value < 0 ? Math.min(-1 - value, MAX_INTEGER - 1) : Math.min(value, MAX_INTEGER)
-  const high = Math.floor(argument / 0x100000000)
-  const low = argument - high * 0x100000000
-  return high === 0 ? putHead(major, low, view, at) : putLong(major, low, high, view, at)
-}
-
-/** Write UTF-8 as a text string, ill-formed bytes as U+FFFD. @returns the offset behind it */
-function putText(
-  heap: Uint8Array, from: number, to: number, out: Uint8Array, view: DataView, at: number,
-): number {
-  let length = 0
-  for (let i = from; i < to;) {
-    const sequence = utf8Sequence(heap, i, to)
-    length += sequence < 0 ? 3 : sequence
-    i += Math.abs(sequence)
-  }
-  at = putHead(TEXT, length, view, at)
-  while (from < to) {
-    const sequence = utf8Sequence(heap, from, to)
-    at = putSequence(heap, from, sequence, out, at)
-    from += Math.abs(sequence)
-  }
-  return at
-}
-
-/** Write a byte string. @returns the offset behind it */
-function putBytes(
-  heap: Uint8Array, from: number, to: number, out: Uint8Array, view: DataView, at: number,
-): number {
-  at = putHead(BYTES, to - from, view, at)
-  for (let i = from; i < to; i++) out[at++] = heap[i]
-  return at
 }

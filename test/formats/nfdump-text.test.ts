@@ -7,7 +7,8 @@ import { FIELDS, ID } from '../../core/flow/fields.ts'
 import { FLOW_TYPE } from '../../core/flow/names.ts'
 import type { FlowFormat, WriteRequest } from '../../formats/format.ts'
 import { formatOf, nfdumpText } from '../../formats/nfdump-text.ts'
-import { batches, batchOf, bytesOf, ids, plainRow, textOf, type Flow } from './flows.ts'
+import { TOKEN_NAMES } from '../../formats/nfdump-text/tokens.ts'
+import { batches, batchOf, bytesOf, ids, largest, plainRow, textOf, type Flow } from './flows.ts'
 
 process.env.TZ = 'UTC'
 
@@ -82,3 +83,160 @@ for (const section of texts.split(/^=== /m).slice(1)) {
     assert.equal(printed, section.slice(title.length + 1))
   })
 }
+
+test('each format has said all the fields that it looks at', () => {
+  for (const format of nfdumpText) {
+    const printed = new Set(format.printed!.map((id) => FIELDS[id].name))
+    const flows = FLOWS.map((flow): Flow => (
+      Object.fromEntries(Object.entries(flow).filter(([name]) => printed.has(name as keyof Flow)))
+    ))
+    const [ours, all] = [flows, FLOWS].map((each) => textOf(format, each).replace(/^Sys: .*/m, ''))
+    assert.equal(ours, all, format.name)
+  }
+})
+
+test('a text is the same in however many batches the flows come', () => {
+  for (const format of nfdumpText) {
+    const split = bytesOf(format, [batchOf([]), ...FLOWS.map((flow) => batchOf([flow])), batchOf([])])
+    const [ours, all] = [split.toString(), textOf(format, FLOWS)].map((text) => text.replace(/^Sys: .*/m, ''))
+    assert.equal(ours, all, format.name)
+  }
+})
+
+test('the summary ends with counts and times of the run', () => {
+  const [, rest] = textOf(formatNamed('long'), FLOWS).split(/^(?=Summary)/m)
+  assert.match(rest, new RegExp('^' + [
+    'Summary: total flows: 5, total bytes: 119591, total packets: 9, avg bps: 18621, avg pps: 0, avg bpp: 13287',
+    'Time window: 2026-11-20 22:59:09.833 - 2026-11-20 23:00:01.270, Duration:    00:00:51.437',
+    'Total records processed: 5, passed: 5, Blocks skipped: 0, Bytes read: 0',
+    'Sys: \\d+\\.\\d{4}s User: \\d+\\.\\d{4}s '
+      + 'Wall: \\d+\\.\\d{4}s flows/second: \\d+\\.\\d Runtime: \\d+\\.\\d{4}s\n$',
+  ].join('\n')))
+  const plain = textOf(formatNamed('line'), [{ bytes: 2_300_000 }], { plainNumbers: true })
+  assert.ok(plain.includes('total flows: 1, total bytes: 2300000, total packets: 0, avg bps: 0,'))
+  const old = textOf(formatNamed('nfdump-csv-1.7.1'), FLOWS)
+  assert.ok(old.endsWith('\nSummary\nflows,bytes,packets,avg_bps,avg_pps,avg_bpp\n5,119591,9,18621,0,13287\n'))
+})
+
+test("line-1.6 is nfdump 1.6's", () => {
+  const flows: Flow[] = [
+    { ...FLOWS[0], bytes: 1_234_567 }, { proto: 99, src_addr: '192.0.2.1', dst_addr: '192.0.2.2' },
+  ]
+  const text = textOf(formatNamed('line-1.6'), flows)
+  const [before, after] = text.split(/^(?=Total)/m)
+  assert.equal(before, `\
+Date first seen          Duration Proto      Src IP Addr:Port          Dst IP Addr:Port   Packets    Bytes Flows
+2026-11-20 23:00:01.260     0.010 TCP        10.20.1.161:43124 ->    198.51.100.46:80           5    1.2 M     1
+1970-01-01 00:00:00.000     0.000 99           192.0.2.1:0     ->        192.0.2.2:0            0        0     1
+Summary: total flows: 2, total bytes: 1.2 M, total packets: 5, avg bps: 987.7 M, avg pps: 499, avg bpp: 246913
+Time window: 2026-11-20 23:00:01 - 2026-11-20 23:00:01
+`)
+  assert.match(after, new RegExp('^Total flows processed: 2, Blocks skipped: 0, Bytes read: 0\n'
+    + 'Sys: \\d+\\.\\d{3}s flows/second: \\S+ +Wall: \\d+\\.\\d{3}s flows/second: \\S+ +\n$'))
+  assert.ok(textOf(formatNamed('line-1.6'), []).includes('\nNo matched flows\nSummary: total flows: 0,'))
+})
+
+test('formats of tokens hold text, lines by name and other formats', () => {
+  const [flow] = FLOWS
+  assert.equal(rowOf('fmt:%pr|%sap -> %dap', flow), 'TCP  |     10.20.1.161:43124 ->    198.51.100.46:80   \n')
+  assert.equal(rowOf('fmt:%line %ra', flow), `${rowOf('line', flow).slice(0, -1)}        127.0.0.1\n`)
+  assert.equal(rowOf('%sa<–>%da', flow), '     10.20.1.161<–>   198.51.100.46\n')
+  assert.equal(rowOf('fmt:%sp%n%dp', flow), ' 43124\n    80\n')
+  assert.equal(rowOf('fmt:', flow), '\n')
+  assert.equal(textOf(formatNamed('fmt: %pkt (%sp)'), []).split('\n')[0], '  Packets (Src Pt)'.replace(/[()]/g, ' '))
+  assert.equal(rowOf('FMT:%sp', flow), ' 43124\n')
+  assert.equal(textOf(formatNamed('csv:%sa, %dp,%csv'), [flow]),
+    'srcAddr,dstPort,firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows\n'
+    + `10.20.1.161,80,${textOf(formatNamed('nfdump-csv'), [flow]).split('\n')[1]}\n`)
+  const wide = textOf(formatNamed('long'), FLOWS, { ipv6Full: true, quiet: true })
+  assert.equal(textOf(formatNamed('long6'), FLOWS, { quiet: true }), wide)
+  for (const name of ['long', 'json', 'json6', 'fmt', 'LINE', '6']) assert.equal(formatOf(name), undefined)
+})
+
+test('what is wrong with a format of tokens is said', () => {
+  const wrong = new Map([
+    ['fmt:%ts %xyz', /Cannot use format "fmt:%ts %xyz": there is no token %xyz, but .*%ts .*%pkt /],
+    ['fmt:100%', /there is no token %, but/], ['%TS', /no token %TS/], ['fmt:%constructor', /no token %constr/],
+    ['csv:%sa,%sap', /Cannot use format "csv:%sa,%sap": %sap has no column in a CSV/],
+    ['csv:%sa,,%da', /expected a token like %ts, found nothing/], ['csv:sa', /found "sa"/],
+    ['csv:%line', /found "%ts %td %pr %sap -> /], ['csv:%sa,%foo', /no token %foo/],
+  ])
+  for (const [name, message] of wrong) {
+    assert.throws(() => formatOf(name), (error: unknown) => {
+      assert.ok(error instanceof FlowkitError && error.code === 'ERR_OPTION')
+      assert.match(error.message, message)
+      return true
+    }, name)
+  }
+})
+
+test('a flow from a tunnel has a line for the tunnel before its own', () => {
+  const flow: Flow = {
+    ...FLOWS[2], tun_proto: 47, tun_src_addr: '192.0.2.1', tun_dst_addr: '192.0.2.2',
+  }
+  assert.equal(textOf(formatNamed('line'), [flow, FLOWS[0]], { quiet: true }), `\
+2026-11-20 22:59:40.735     00:00:05.000 GRE          192.0.2.1:0     ->        192.0.2.2:0            2      300     1
+${rowOf('line', FLOWS[2])}${rowOf('line', FLOWS[0])}`)
+  assert.equal(rowOf('fmt:%sa %sp', { ...flow, tun_src_addr: null }), '      10.20.0.26  52072\n')
+  const { src4_tun_ip: source, tun_proto: proto } = JSON.parse(rowOf('nfdump-ndjson', flow)) as Record<string, unknown>
+  assert.deepEqual([source, proto], ['192.0.2.1', 47])
+})
+
+test('text from exporters cannot break out of its line, cell or string', () => {
+  const flow: Flow = { in_if_name: 'a\n"b", c\t\u007f', user_name: '"\\\r\n€', pf_action: 1 }
+  assert.equal(rowOf('fmt:%inam|%uname|', flow), ' a?"b", c??|"\\??€|\n')
+  assert.equal(textOf(formatNamed('csv:%inam,%uname'), [flow]).split('\n')[1], '"a?""b"", c??","""\\??€"')
+  assert.equal((JSON.parse(rowOf('nfdump-ndjson', flow)) as { user_name: string }).user_name, '"\\\r\n€')
+  assert.ok(!rowOf('raw', flow).includes('\t'))
+})
+
+test('JSON of random batches is JSON, with all the numbers and addresses of the flows', () => {
+  fc.assert(fc.property(batches, (batch) => {
+    const [pretty, old] = ['nfdump-json', 'nfdump-json-1.7.1']
+      .map((name) => JSON.parse(bytesOf(formatNamed(name), [batch]).toString()) as Record<string, unknown>[])
+    const dense = bytesOf(formatNamed('nfdump-ndjson'), [batch]).toString().split('\n').slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    assert.deepEqual(dense, pretty)
+    assert.equal(old.length, batch.length)
+    for (const [row, object] of pretty.entries()) {
+      const flow = plainRow(batch, row)
+      assert.equal(object.in_bytes, flow.bytes ?? 0)
+      assert.equal(object.proto, flow.proto ?? 0)
+      assert.equal(object.cnt, row + 1)
+      assert.equal(old[row].in_packets, flow.packets ?? 0)
+    }
+  }), { seed: 1, numRuns: 100 })
+})
+
+test('every row of a CSV of random batches has all cells', () => {
+  for (const name of ['nfdump-csv', 'nfdump-csv-fast', 'nfdump-csv-1.7.1', 'csv:%sa,%inam,%uname,%td,%mpls1,%evt']) {
+    fc.assert(fc.property(batches, (batch) => {
+      const [head, ...rows] = bytesOf(formatNamed(name), [batch]).toString().split(/\nSummary/)[0].trimEnd().split('\n')
+      for (const row of rows) assert.equal(cellsOf(row), cellsOf(head), row)
+    }), { seed: 1, numRuns: 50 })
+  }
+})
+
+function cellsOf(row: string): number {
+  return row.replaceAll(/"(?:[^"]|"")*"/g, '').split(',').length
+}
+
+test('all formats and all tokens print the largest values', () => {
+  const flow: Flow = Object.fromEntries(FIELDS.map((field) => [field.name, largest(field)]))
+  const flows = [flow, { ...flow, proto: 1 }, { ...flow, proto: 6, firewall_event: 2 }]
+  const all = formatOf(`fmt:${TOKEN_NAMES.map((name) => `%${name}`).join(' ')}`)!
+  for (const format of [...nfdumpText, all]) {
+    for (const request of [{}, { ipv6Full: true }, { plainNumbers: true, utc: true }]) {
+      const text = textOf(format, [...flows, ...flows], request)
+      assert.ok(!/undefined|NaN|\[object/.test(text), format.name)
+    }
+  }
+})
+
+test('fields that a format has no place for are counted', () => {
+  const encoder = formatNamed('nfdump-csv').encoder!({})
+  encoder.encode(batchOf(FLOWS))
+  const { fields } = encoder.loss!()
+  assert.equal(fields[ID.vlanId], 1)
+  assert.deepEqual(ids('bytes', 'src_addr', 'proto', 'flow_start').map((id) => fields[id]), [0, 0, 0, 0])
+})
