@@ -53,8 +53,10 @@ const CHUNK_ROWS = 2048
  */
 export async function* readParquet(paths: readonly string[], request: ParquetRequest): FlowReader {
   const { sort, filter, extras = false, settings } = request
-  // to read in order is the work of one thread; more only make it slower
-  const duck = await openDuck(sort || filter ? settings : { ...settings, threads: 1 })
+  // to read in order is the work of one thread, more only make it slower; and where a filter has a long list,
+  // which DuckDB makes a join of, several lose the order
+  const mayShare = sort !== undefined || (filter !== undefined && !/ IN \(/.test(filterToSql(filter)))
+  const duck = await openDuck(mayShare ? settings : { ...settings, threads: 1 })
   try {
     await duck.run(MACROS)
     const survey = await surveyFiles(duck, paths, request, request.onBad, request)
