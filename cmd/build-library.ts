@@ -1,8 +1,9 @@
 /**
  * Builds the library: `node cmd/build-library.ts [FOLDER]`, dist/npm unless told.
  *
- * What lies there is an npm package: formats/library.ts and all it imports as JavaScript, the declarations that
- * a program sees of it, and package.json, whose dependencies are the packages that the JavaScript imports.
+ * What lies there is an npm package: formats/library.ts and all it imports as JavaScript, the declarations
+ * that a program sees of it, and package.json, whose dependencies are the packages that the JavaScript
+ * imports.
  */
 import { execFileSync } from 'node:child_process'
 import * as fs from 'node:fs'

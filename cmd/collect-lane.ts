@@ -1,13 +1,14 @@
 /** The thread of a lane of `flowkit collect --workers`. */
+import { badDatagrams } from '../core/collector/bad-datagrams.ts'
 import { serveLane } from '../core/collector/lane-worker.ts'
 import { explain } from './errors.ts'
-import { faultLog } from './collect-log.ts'
+import { faultLog, stackOf } from './collect-log.ts'
 import { settingsOf } from './collect-plan.ts'
 import { sinkOf } from './collect-sinks.ts'
 import type { LaneTask } from './collect-threads.ts'
 
 serveLane<LaneTask>(({ task, lanes }, tell) => {
-  const { options, places, tls } = task
+  const { options, places, tls, bad } = task
   const faults = faultLog(tell)
   return {
     options: {
@@ -19,7 +20,8 @@ serveLane<LaneTask>(({ task, lanes }, tell) => {
       spoolSize: Math.floor(options.spoolSize / lanes),
       spoolSync: options.spoolSync,
       receiveBuffer: options.receiveBuffer,
-      onFault: (error, exporter) => faults.say(exporter, error.message),
+      keep: badDatagrams(bad),
+      onFault: (error, exporter) => faults.say(exporter, error.message, stackOf(error)),
       onError: (error) => faults.say('', explain(error, '').message),
     },
     settingsOf: (changed) => settingsOf(changed.options),

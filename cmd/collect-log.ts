@@ -4,27 +4,32 @@ import type { CollectorReport } from '../core/collector/report.ts'
 export interface FaultLog {
   /** Faults that were not said. */
   readonly silent: number
-  /** @param exporter empty: it is not about one */
-  say(exporter: string, reason: string): void
+  /** @param exporter empty: it is not about one @param detail for who looks into it */
+  say(exporter: string, reason: string, detail?: string): void
 }
 
 const MOST = 100
 
 /** A log without entries. @param tell told what it says */
-export function faultLog(tell: (exporter: string, reason: string) => void): FaultLog {
+export function faultLog(tell: FaultLog['say']): FaultLog {
   const said = new Set<string>()
   let silent = 0
   return {
     get silent() { return silent },
-    say(exporter, reason) {
+    say(exporter, reason, detail) {
       const key = `${exporter} ${reason.replace(/\d+/g, '#')}`
       if (said.has(key) || said.size >= MOST) silent++
       else {
         said.add(key)
-        tell(exporter, reason)
+        tell(exporter, reason, detail)
       }
     },
   }
+}
+
+/** Where in flowkit a fault comes from, if that is what it is about. */
+export function stackOf({ cause }: Error): string | undefined {
+  return cause instanceof Error ? cause.stack : undefined
 }
 
 /** The ledger as text: a line for each exporter, then for what receives, forwards and writes. */

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { unlink, writeFile } from 'node:fs/promises'
 import type { CollectorReport } from '../core/collector/report.ts'
 import { formatEndpoint, type ListenAt } from '../core/net/endpoint.ts'
+import { loadLibc } from '../core/net/ffi.ts'
 import type { Inheritance } from '../core/net/monitor.ts'
 import type { UdpReceiver } from '../core/net/udp-receiver.ts'
 import { openNotifier, watchdogInterval, type Notifier } from '../core/net/systemd.ts'
@@ -30,8 +31,9 @@ export async function runCollector(
   configuration: Configuration<CollectOptions>, io: Io, child: Inheritance | undefined,
 ): Promise<ExitCode> {
   let current = options
-  const faults = faultLog((exporter, reason) => {
+  const faults = faultLog((exporter, reason, detail) => {
     io.talk.warn(exporter === '' ? reason : `${exporter}: ${reason}`)
+    if (detail !== undefined) io.talk.debug(detail)
   })
   for (const note of child?.notes ?? []) io.talk.debug(note)
   const events: CollectEvents = {
@@ -39,7 +41,7 @@ export async function runCollector(
     onExpired(paths) {
       for (const path of paths) io.talk.debug(`${path} removed`)
     },
-    onFault: (exporter, reason) => faults.say(exporter, reason),
+    onFault: (exporter, reason, detail) => faults.say(exporter, reason, detail),
     onFile(path, rows) {
       io.talk.debug(`${rows} rows written to ${path}`)
       const { onRotate } = current
@@ -87,7 +89,15 @@ export async function runCollector(
   if (options.pidFile !== undefined && !child) await unlink(options.pidFile).catch(() => {})
   notifier.close()
   if (faults.silent + silent > 0) io.talk.warn(`${faults.silent + silent} more such faults`)
-  return summarize(await collector.report(), io)
+  const report = await collector.report()
+  if (report.sinks.some(({ hanging }) => hanging > 0)) await exitAtOnce()
+  return summarize(report, io)
+}
+
+/** In the end, do not wait for threads: a call that does not return would keep its thread, and the process. */
+async function exitAtOnce(): Promise<void> {
+  const libc = await loadLibc().catch(() => undefined)
+  process.on('exit', (code) => libc ? libc.exit(code) : process.kill(process.pid, 'SIGKILL'))
 }
 
 /** For sockets that a monitor has opened: nothing can be set any more. */

@@ -1,6 +1,7 @@
 /** What collects: this thread, or several others. */
 import { join } from 'node:path'
 import type { Limits } from '../core/archive/expire.ts'
+import { badDatagrams } from '../core/collector/bad-datagrams.ts'
 import { startCollector, type CollectorOptions } from '../core/collector/collector.ts'
 import { startLanes } from '../core/collector/lanes.ts'
 import type { CollectorReport } from '../core/collector/report.ts'
@@ -9,6 +10,7 @@ import type { ListenAt } from '../core/net/endpoint.ts'
 import type { TlsIdentity } from '../core/net/tls-acceptor.ts'
 import { settingsOf, type CollectOptions, type Plan } from './collect-plan.ts'
 import { expiryOf, openSink, sinkOf, type Place, type SinkEvents } from './collect-sinks.ts'
+import { stackOf, type FaultLog } from './collect-log.ts'
 import { explain } from './errors.ts'
 
 /** A running collector, of one thread or several. */
@@ -25,8 +27,7 @@ export interface Collecting {
 
 /** What is told of what goes on. */
 export interface CollectEvents {
-  /** @param exporter empty: it is not about one */
-  onFault(exporter: string, reason: string): void
+  onFault: FaultLog['say']
   onFile(path: string, rows: number): void
   onRecovered(segments: number): void
   onExpired(paths: readonly string[]): void
@@ -39,13 +40,15 @@ export interface LaneTask {
   readonly options: CollectOptions
   readonly places: readonly Place[]
   readonly tls: TlsIdentity | undefined
+  /** The folder for datagrams that show bugs. */
+  readonly bad: string
 }
 
 /** Collect in this thread. @param open opens sockets in another way than usual */
 export async function collectAlone(
   plan: Plan, options: CollectOptions, events: CollectEvents, open: CollectorOptions['open'],
 ): Promise<Collecting> {
-  const { former: formerOptions, change } = whatFor(plan, events, (place, about) => openSink(place, about))
+  const formerOptions = whatFor(plan, events, (place, about) => openSink(place, about))
   const { sinks, onFault, onError, onFile, onRecovered } = formerOptions
   const { own: [spool], after, former } = await openSpoolPlace(join(plan.state, 'spool'), 1, formerOptions)
   const collector = await startCollector({
@@ -65,6 +68,7 @@ export async function collectAlone(
       const isKept = await inherit(exporters, states, () => true, keep, onError)
       if (isKept) await former.release().catch(onError)
     },
+    keep: badDatagrams(badFolder(plan.state)),
     onFault, onError, onFile, onRecovered,
   }).catch(async (error: unknown) => {
     await former.stop()
@@ -78,10 +82,7 @@ export async function collectAlone(
       return { ...report, spool: { ...own, bytes: own.bytes + bytes, waiting: own.waiting + waiting } }
     },
     async pulse() {},
-    configure(changed) {
-      change(changed)
-      collector.configure(settingsOf(changed))
-    },
+    configure: (changed) => collector.configure(settingsOf(changed)),
     rotate: () => collector.rotate(),
     async stop() {
       await collector.stop()
@@ -96,7 +97,7 @@ export async function collectInLanes(
   plan: Plan, sockets: readonly (readonly ListenAt[])[], options: CollectOptions, events: CollectEvents,
 ): Promise<Collecting> {
   const expiries: (() => Promise<void>)[] = []
-  const { former, change } = whatFor(plan, events, (place, about) => {
+  const former = whatFor(plan, events, (place, about) => {
     expiries.push(expiryOf(place, about))
     return sinkOf(place)
   })
@@ -110,24 +111,21 @@ export async function collectInLanes(
   }
 
   const lanes = await startLanes<LaneTask>({
-    // these are asked for when they are needed, since they may change
-    get filter() { return former.filter },
-    get sampling() { return former.sampling },
-    sinks: former.sinks, onFault: former.onFault, onError: former.onError, onRecovered: former.onRecovered,
+    ...former,
     onFile(path, rows) {
       former.onFile(path, rows)
       expire()
     },
     onLaneFault: events.onFault,
     sockets, spool: join(plan.state, 'spool'),
-    task: { options, places, tls },
+    task: { options, places, tls, bad: badFolder(plan.state) },
   })
   return {
     report: () => lanes.report(),
     pulse: () => lanes.pulse(),
     configure(changed) {
-      change(changed)
-      lanes.configure({ options: changed, places, tls })
+      settingsOf(changed) // throws, which the lanes could not
+      lanes.configure({ options: changed, places, tls, bad: badFolder(plan.state) })
     },
     rotate() {
       lanes.rotate()
@@ -141,24 +139,26 @@ export async function collectInLanes(
   }
 }
 
+/** Where datagrams go that show bugs. */
+function badFolder(state: string): string {
+  return join(state, 'bad')
+}
+
 /** PEM as text, since what other threads get are no Buffers any more. */
 function asText({ key, cert, ca }: TlsIdentity): TlsIdentity {
   return { key: String(key), cert: String(cert), ...ca !== undefined && { ca: String(ca) } }
 }
 
-/** What spools are brought into sinks with, by settings that may be changed. */
+/** What the spools of former collectors are brought into sinks with. */
 function whatFor(
   plan: Plan, { onFault, onFile, onRecovered, onExpired, limits }: CollectEvents,
   open: (place: Place, events: SinkEvents) => FormerOptions['sinks'][number],
-): { readonly former: FormerOptions, change(options: CollectOptions): void } {
-  let { settings } = plan
+): FormerOptions {
   const onError = (error: unknown): void => onFault('', explain(error, '').message)
-  const former: FormerOptions = {
-    get filter() { return settings.filter },
-    get sampling() { return settings.sampling },
+  return {
+    settings: plan.settings,
     sinks: plan.places.map((place) => open(place, { limits, onExpired, onError })),
-    onFault: (error, exporter) => onFault(exporter, error.message),
+    onFault: (error, exporter) => onFault(exporter, error.message, stackOf(error)),
     onError, onFile, onRecovered,
   }
-  return { former, change(options) { settings = settingsOf(options) } }
 }

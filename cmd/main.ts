@@ -9,6 +9,9 @@ type App = typeof import('./app.ts')
 
 const words = process.argv.slice(2)
 
+// where a disk hangs, each call keeps a thread of libuv's pool: there must be others left
+if (words.includes('collect')) process.env['UV_THREADPOOL_SIZE'] ??= '32'
+
 // what needs no command is answered here, at once: the rest is a thousand times larger than this file
 if (words.length === 1 && words[0] === '--version') print(`flowkit ${manifest.version}\n`)
 else if (typeof FLOWKIT_HELP !== 'string') void import('./app.ts').then(run)

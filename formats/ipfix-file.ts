@@ -42,7 +42,6 @@ function decoder({ fields, extras = false, onFault }: ReadRequest): FlowDecoder 
   const message = newDatagram()
   let consumed = 0 // bytes of the input before the ones at hand
   let seeking = false // the next message, after damage
-  let found = false
 
   function decodeMessage(bytes: Uint8Array, at: number, end: number, batch: FlowBatch): void {
     if (message.bytes !== bytes) {
@@ -53,7 +52,6 @@ function decoder({ fields, extras = false, onFault }: ReadRequest): FlowDecoder 
     message.end = end
     // domains of a file have nothing in common: each has the state of an exporter
     message.v4 = message.view.getUint32(at + DOMAIN)
-    found = true
     try {
       ipfix.decode(message, batch)
     } catch (error) {
@@ -98,9 +96,6 @@ function decoder({ fields, extras = false, onFault }: ReadRequest): FlowDecoder 
     },
     end(batch, rest = new Uint8Array(0)) {
       const taken = run(rest, 0, batch, true)
-      if (!found && taken === rest.length) {
-        throw new FlowkitError('ERR_INPUT', 'Cannot find IPFIX messages: there are none in the input')
-      }
       const sets = undecoded(ipfix)
       if (sets > 0) {
         const reason = `Cannot decode ${sets} data sets: their templates did not come`
@@ -124,7 +119,8 @@ function leadsOn(bytes: Uint8Array, at: number): boolean {
 
 /** Data sets that have waited for their templates in vain. */
 function undecoded({ exporters }: DatagramDecoder): number {
-  return exporters.byKey.values().reduce((sum, { counters }) => sum + counters.heldSets - counters.lateSets, 0)
+  const domains = exporters.byKey.values()
+  return domains.reduce((sum, { counters: { heldSets, lateSets } }) => sum + heldSets - lateSets, 0)
 }
 
 function viewOf(bytes: Uint8Array): DataView {

@@ -27,7 +27,8 @@ export function jsonSchema(names: NameSet): Record<string, unknown> {
     for (const family of [4, 6] as const) properties[fieldLabel(field, names, family)] = schemaOf(field)
     const raw = rawLabel(field, names)
     if (raw !== undefined) {
-      properties[raw] = { type: 'integer', minimum: 0, maximum: 2 ** 128, description: `${field.doc}, as a number` }
+      const description = `${field.doc}, as a number`
+      properties[raw] = { type: 'integer', minimum: 0, maximum: 2 ** 128, description }
     }
   }
   return {

@@ -115,8 +115,8 @@ const NEEDED = [
  * The flows of files, of folders (an archive, or all flow files below it), of globs, or of a stream of bytes.
  *
  * Iterating gives batches, each valid until the next is asked for. What is wrong with the inputs or options
- * is thrown when the iteration begins: FlowkitError, or the system's error if a file cannot be opened. A fault
- * within an input is thrown behind the flows before it, unless `onFault` takes it.
+ * is thrown when the iteration begins: FlowkitError, or the system's error if a file cannot be opened. A
+ * fault within an input is thrown behind the flows before it, unless `onFault` takes it.
  */
 export function openFlows(
   inputs: string | readonly string[] | AsyncIterable<Uint8Array>, options: FlowsOptions = {},
@@ -124,10 +124,9 @@ export function openFlows(
   const { fields, extras = false } = options
   return {
     [Symbol.asyncIterator]: () => readBatches(inputs, options),
-    records<N extends NameSet = 'flowkit'>({ names }: RecordsOptions<N> = {}): AsyncIterable<RecordsByNames[N]> {
-      const set = names ?? 'flowkit' as N
+    records<N extends NameSet = 'flowkit'>({ names = 'flowkit' as N }: RecordsOptions<N> = {}) {
       const shown = fields === undefined || fields === 'all' ? {} : { fields: fields.map(idOf) }
-      return readRecords(readBatches(inputs, options), { names: set, extras, ...shown })
+      return readRecords(readBatches(inputs, options), { names, extras, ...shown })
     },
   }
 }

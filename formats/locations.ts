@@ -11,6 +11,7 @@ import { readFlows, readRows, type Fault, type FlowReader, type InputFault } fro
 import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
 import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 import { FORMATS } from './index.ts'
+import { formatOf } from './nfdump-text.ts'
 import { tellFormat } from './tell.ts'
 
 export type { InputFault }
@@ -55,12 +56,12 @@ export async function findInputs(
 }
 
 /**
- * The format called `name`.
+ * The format called `name`, or that a name like `fmt:%ts %sa` describes.
  *
  * @throws FlowkitError ERR_OPTION listing the formats
  */
 export function findFormat(name: string): FlowFormat {
-  const format = FORMATS.find((each) => each.name === name)
+  const format = FORMATS.find((each) => each.name === name) ?? formatOf(name)
   if (format) return format
   const known = FORMATS.map((each) => each.name).join(', ')
   throw new FlowkitError('ERR_OPTION', `Cannot find format "${name}": known are ${known}`)

@@ -16,7 +16,9 @@ type ValueOf<N extends FieldName> =
   string
 
 /** Address fields that flow-tools has, in its names. */
-type FlowToolsAddress = { [N in FieldName]: FieldTypes[N] extends 'addr' ? FlowToolsName<N> : never }[FieldName]
+type FlowToolsAddress = {
+  [N in FieldName]: FieldTypes[N] extends 'addr' ? FlowToolsName<N> : never
+}[FieldName]
 
 /**
  * A flow by flowkit's names, with the fields that it has and no others.

@@ -1,3 +1,4 @@
+import { FlowkitError } from '../flow/errors.ts'
 import type { Datagram } from '../netflow/message.ts'
 import { MAX_BLOCK, putDatagram } from './datagram-block.ts'
 import type { CollectorCounters } from './report.ts'
@@ -57,6 +58,8 @@ export interface BacklogOptions {
   readonly memory: number
   /** Gives memory that begins at a page, for what goes into the spool. */
   readonly allocate: (size: number) => Uint8Array
+  /** Makes room in a spool that is full. @returns whether there is more than before */
+  makeRoom(): boolean
   /** Told that `next` has something now that it did not have. */
   onReady(): void
   /** Told when the spool could not be written to, or read. */
@@ -70,7 +73,8 @@ const CHUNK_SIZE = PAGE + CHUNK + MAX_BLOCK
 const AHEAD = 4
 
 /** An empty backlog over a spool. */
-export function newBacklog({ spool, counters, memory, allocate, onReady, onError }: BacklogOptions): Backlog {
+export function newBacklog(options: BacklogOptions): Backlog {
+  const { spool, counters, memory, allocate, makeRoom, onReady, onError } = options
   const queue: (Blocks | Cut)[] = []
   const pool: Chunk[] = []
   const most = Math.max(2, Math.floor(memory / CHUNK))
@@ -133,7 +137,7 @@ export function newBacklog({ spool, counters, memory, allocate, onReady, onError
     if (at === from) return
     let offset = -1
     try {
-      offset = spool.append(chunk.bytes, from, at)
+      offset = append()
     } catch (error) {
       counters.unspooled += count
       onError(error)
@@ -149,6 +153,17 @@ export function newBacklog({ spool, counters, memory, allocate, onReady, onError
     }
     from = at = placeAfter(at)
     count = 0
+  }
+
+  function append(): number {
+    for (;;) {
+      try {
+        return spool.append(chunk.bytes, from, at)
+      } catch (error) {
+        const isFull = error instanceof FlowkitError && error.code === 'ERR_LIMIT'
+        if (!isFull || !makeRoom()) throw error
+      }
+    }
   }
 
   async function load(item: Blocks): Promise<void> {

@@ -10,15 +10,14 @@ import type { SourceAddress, StreamPeer } from '../net/source.ts'
 import type { TlsIdentity } from '../net/tls-acceptor.ts'
 import { leadsBack, openForwarder, type Forwarder } from '../net/udp-forward.ts'
 import { groupsFor, type MulticastGroup } from '../net/udp-socket.ts'
-import { forgetSessions, newExporters, setRules, type Exporters } from '../netflow/exporters.ts'
+import { forgetSessions, newExporters, type Exporters } from '../netflow/exporters.ts'
 import { newDatagram } from '../netflow/message.ts'
-import type { SamplingRules } from '../netflow/sampling-rules.ts'
+import { saveExporters } from '../netflow/snapshot.ts'
 import { newBacklog } from './backlog.ts'
 import { MAX_PAYLOAD } from './datagram-block.ts'
-import type { RowFilter } from './decoding.ts'
 import { ledgerOf } from './ledger.ts'
 import { newLoad } from './load.ts'
-import { recover, type ReplayOptions } from './replay.ts'
+import { recover, type ReplayOptions, type SegmentSettings } from './replay.ts'
 import type { CollectorCounters, CollectorReport } from './report.ts'
 import { PAGE } from './segment-file.ts'
 import { startSegments, type Segments } from './segments.ts'
@@ -27,9 +26,7 @@ import { listSegments } from './spool-files.ts'
 import { openSpool, type SegmentNaming } from './spool.ts'
 
 /** What may be changed while a collector runs. */
-export interface CollectorSettings {
-  readonly filter?: RowFilter | undefined
-  readonly sampling: SamplingRules
+export interface CollectorSettings extends SegmentSettings {
   /** Exporters that are listened to; all if there is none. */
   readonly allow: readonly Prefix[]
 }
@@ -71,7 +68,10 @@ export interface CollectorOptions extends ReplayOptions, CollectorSettings {
 /** A running collector. */
 export interface Collector {
   report(): CollectorReport
-  /** Go on with other settings. */
+  /**
+   * Go on with other settings: `allow` holds at once, the others for what is received after the next call of
+   * `rotate`.
+   */
   configure(settings: CollectorSettings): void
   /** End the segment that is written to: its files appear soon. The next one begins at `now`, ms. */
   rotate(now?: number): void
@@ -96,8 +96,10 @@ const DRAIN_ROUNDS = 50
  * @throws the system error of a socket or folder that cannot be opened; none is left open then
  */
 export async function startCollector(options: CollectorOptions): Promise<Collector> {
-  const { sinks, isOwn, onError, onRecovered } = options
+  const { isOwn, onError } = options
   let settings: CollectorSettings = options
+  let isChanged = false // since the segment began
+  const changes = new Map<string, SegmentSettings>() // by the segments that begin with them
   const started = Date.now() * 1000
   const counters: CollectorCounters = {
     datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
@@ -108,6 +110,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   let wake: () => void = () => {}
   const backlog = newBacklog({
     spool, counters, memory: BACKLOG_MEMORY, allocate: await alignedMemory(PAGE), onError,
+    makeRoom: () => segments?.makeRoom() ?? false,
     onReady: () => wake(),
   })
   const receivers: Receiver[] = []
@@ -242,6 +245,13 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     }
   }
 
+  function rotate(now?: number): void {
+    backlog.cut(now)
+    if (isChanged) changes.set(spool.segment, settings)
+    isChanged = false
+    wake()
+  }
+
   /** Wait until a socket has something, there is something to decode, or room to decode it into. */
   function idle(): Promise<void> {
     return new Promise((resolve) => {
@@ -260,25 +270,24 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     })
   }
 
-  /** The options, with the settings as they are when they are looked up. */
-  function withSettings<More>(more: More): CollectorOptions & More {
-    return {
-      ...options, ...more,
-      get filter() { return settings.filter },
-      get sampling() { return settings.sampling },
-    }
-  }
-  const recovered = recover(spool, older, first, sinks, withSettings({})).catch((error: unknown) => {
+  const settled: SegmentSettings = settings // of what was received before
+  const recovered = recover(spool, older, first, settled, options).catch((error: unknown) => {
     onError(error)
-    return { exporters: newExporters(settings.sampling), replayed: 0, unfinished: [] }
-  }).then(async ({ exporters, replayed, unfinished }) => {
-    if (replayed > 0) onRecovered(replayed)
-    await options.inherit?.(exporters, (state) => spool.writeState(first, state))
-    forgetSessions(exporters) // connections ended with the process that had them
-    setRules(exporters, settings.sampling) // they may have been changed meanwhile
-    segments = await startSegments(withSettings({
-      spool, directory: options.spool, first, exporters, unfinished, counters, onReady: () => wake(),
-    }))
+    return { exporters: newExporters(settled.sampling), formers: [] }
+  }).then(async ({ exporters, formers }) => {
+    await options.inherit?.(exporters, async () => {
+      forgetSessions(exporters) // connections ended with the process that had them
+      await spool.writeState(first, saveExporters(exporters))
+    })
+    segments = startSegments({
+      ...options, directory: options.spool, settings: settled, spool, first, exporters, formers, counters,
+      settingsFrom(segment) {
+        const changed = changes.get(segment)
+        changes.delete(segment)
+        return changed
+      },
+      onReady: () => wake(),
+    })
     wake()
   })
   const running = run()
@@ -302,12 +311,9 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
     }),
     configure(changed) {
       settings = changed
-      if (segments) setRules(segments.exporters, changed.sampling)
+      isChanged = true
     },
-    rotate(now) {
-      backlog.cut(now)
-      wake()
-    },
+    rotate,
     async stop() {
       await recovered
       // what was sent before the end belongs to it: sockets are empty once nothing comes for a moment

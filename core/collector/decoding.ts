@@ -1,12 +1,11 @@
 import { BATCH_SIZE, FlowBatch } from '../flow/batch.ts'
 import { formatIpv4, formatIpv6 } from '../flow/address.ts'
 import { FlowkitError } from '../flow/errors.ts'
-import { datagramDecoder, type DatagramDecoder } from '../netflow/datagram.ts'
-import { forgetSession, type Exporters } from '../netflow/exporters.ts'
-import { newDatagram } from '../netflow/message.ts'
+import { datagramDecoder } from '../netflow/datagram.ts'
+import { addressKey, forgetSession, type Exporters } from '../netflow/exporters.ts'
+import { newDatagram, type Datagram } from '../netflow/message.ts'
 import type { CounterSample } from '../netflow/sflow/counters.ts'
 import { readDatagram } from './datagram-block.ts'
-import type { SegmentWriter } from './sink.ts'
 
 /** Drops rows of a batch, and counts them with their exporters. @returns how many */
 export type RowFilter = (batch: FlowBatch, exporters: Exporters) => number
@@ -17,47 +16,58 @@ export interface DecodingOptions {
   readonly filter?: RowFilter | undefined
   /** Told of a datagram that could not be decoded. */
   onFault(error: FlowkitError, exporter: string): void
+  /** Keeps a datagram that shows a bug of flowkit, to be looked into. @returns where; undefined: nowhere */
+  keep?(datagram: Readonly<Datagram>): string | undefined
 }
 
-/** Rows and counter samples since the beginning. */
+/** Rows and counter samples since the beginning: decoded, and of the rows those that the filter left out. */
 export interface DecodingCounts {
   records: number
   filtered: number
   counterSamples: number
 }
 
-/** Turns blocks of a spool into batches for writers. */
+/** Takes what was decoded; how it fails is its own affair. */
+export interface Taker {
+  /**
+   * Take the rows of a batch.
+   *
+   * @returns whether the batch may be used again; otherwise nobody knows when it will be let go of
+   */
+  write(batch: FlowBatch): Promise<boolean>
+  writeCounters(samples: readonly CounterSample[]): Promise<unknown>
+}
+
+/** Turns blocks of a spool into batches. */
 export interface Decoding {
-  readonly decoder: DatagramDecoder
-  /** Whether there is a batch to decode into; if not, `onFree` tells when there is one. */
+  /** Whether there is room for what is decoded; if not, `onFree` tells when there is. */
   readonly isFree: boolean
   /**
-   * Decode the blocks `bytes[at..end)` until they end, or `count` datagrams, or there is no batch.
+   * Decode the blocks `bytes[at..end)` until they end, or `count` datagrams, or there is no room.
    *
    * @returns where it stopped
    */
   decode(bytes: Uint8Array, view: DataView, at: number, end: number, count: number): number
-  /** Hand what was decoded so far to the writers. @returns resolved when they have it */
+  /** Hand on what was decoded so far: at once, in this call. @returns resolved when all have taken it */
   flush(): Promise<void>
 }
 
-/** A batch with less room than this, in rows, goes to the writers: it would grow, and go as two blocks. */
+/** A batch with less room than this, in rows, is handed on: it would grow, and go as two blocks. */
 const ROOM = 128
-/** Batches that writers may have at a time. */
+/** Batches that takers may have at a time. */
 const BATCHES = 16
-/** Counter samples that are handed on together. */
+/** Counter samples that are handed on together, and how often that may be so at a time. */
 const MAX_SAMPLES = 1024
+const HANDFULS = 16
 
 /**
  * A decoding stage.
  *
  * @param exporters what is known of them
- * @param writers who gets the rows: asked for each batch, since there may be none for a while
- * @param onError told of a writer that failed
+ * @param takers each gets everything, in order
  */
 export function newDecoding(
-  exporters: Exporters, options: DecodingOptions, counts: DecodingCounts,
-  writers: () => readonly SegmentWriter[], onError: (writer: SegmentWriter, error: unknown) => void,
+  exporters: Exporters, options: DecodingOptions, counts: DecodingCounts, takers: readonly Taker[],
   onFree: () => void = () => {},
 ): Decoding {
   let samples: CounterSample[] = []
@@ -68,54 +78,85 @@ export function newDecoding(
   const free: FlowBatch[] = []
   let made = 0
   let batch: FlowBatch | undefined = takeBatch()
+  let handfuls = 0 // of samples, that are not taken yet
   const underWay = new Set<Promise<void>>()
 
   function takeBatch(): FlowBatch | undefined {
-    return free.pop() ?? (made++ < BATCHES ? new FlowBatch() : undefined)
+    if (free.length > 0 || made === BATCHES) return free.pop()
+    made++
+    return new FlowBatch()
+  }
+
+  function hasRoom(): boolean {
+    return batch !== undefined && handfuls < HANDFULS
   }
 
   function begin(work: Promise<void>): void {
-    const done = work.finally(() => underWay.delete(done))
+    const done = work.finally(() => {
+      underWay.delete(done)
+      onFree()
+    })
     underWay.add(done)
   }
 
   async function write(full: FlowBatch): Promise<void> {
-    const dropped = options.filter?.(full, exporters) ?? 0
-    counts.filtered += dropped
-    if (full.length > 0) await toAll((writer) => writer.write(full))
-    full.clear()
-    free.push(full)
-    if (batch) return
-    batch = takeBatch()
-    onFree()
-  }
-
-  async function toAll(task: (writer: SegmentWriter) => Promise<void>): Promise<void> {
-    await Promise.all(writers().map((writer) => {
-      return task(writer).catch((error: unknown) => onError(writer, error))
-    }))
+    counts.filtered += options.filter?.(full, exporters) ?? 0
+    const taken = full.length > 0 ? await Promise.all(takers.map((taker) => taker.write(full))) : []
+    if (taken.includes(false)) made-- // another takes its place
+    else {
+      full.clear()
+      free.push(full)
+    }
+    batch ??= takeBatch()
   }
 
   function handBatch(): void {
     if (!batch || batch.length === 0) return
-    counts.records += batch.length
     begin(write(batch))
     batch = takeBatch()
   }
 
+  async function writeSamples(taken: readonly CounterSample[]): Promise<void> {
+    handfuls++
+    await Promise.all(takers.map((taker) => taker.writeCounters(taken)))
+    handfuls--
+  }
+
   function handSamples(): void {
     if (samples.length === 0) return
-    const taken = samples
+    begin(writeSamples(samples))
     samples = []
-    counts.counterSamples += taken.length
-    begin(toAll((writer) => writer.writeCounters(taken)))
+  }
+
+  function decodeOne(into: FlowBatch): void {
+    const before = into.length
+    const samplesBefore = samples.length
+    try {
+      decoder.decode(datagram, into)
+    } catch (error) {
+      note(error)
+    }
+    counts.records += into.length - before
+    counts.counterSamples += samples.length - samplesBefore
+  }
+
+  function note(error: unknown): void {
+    const { family, v4, v6 } = datagram
+    const exporter = family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0)
+    if (error instanceof FlowkitError) return options.onFault(error, exporter)
+    // a bug in a decoder: what anybody may send must not end the process
+    const faults = exporters.byKey.get(addressKey(family, v4, v6))?.counters.faults
+    if (faults) faults.ERR_MALFORMED = (faults.ERR_MALFORMED ?? 0) + 1
+    const kept = options.keep?.(datagram)
+    const where = kept === undefined ? '' : `; please report it with ${kept}`
+    const message = `Cannot decode datagram, which is a bug of flowkit: ${String(error)}${where}`
+    options.onFault(new FlowkitError('ERR_MALFORMED', message, { cause: error }), exporter)
   }
 
   return {
-    decoder,
-    get isFree() { return batch !== undefined },
+    get isFree() { return hasRoom() },
     decode(bytes, view, at, end, count) {
-      for (; batch && at < end && count > 0; count--) {
+      for (; hasRoom() && at < end && count > 0; count--) {
         const next = readDatagram(bytes, view, at, end, datagram)
         if (next < 0) return end
         at = next
@@ -123,14 +164,8 @@ export function newDecoding(
           forgetSession(exporters, datagram.family, datagram.v4, datagram.v6, datagram.port)
           continue
         }
-        try {
-          decoder.decode(datagram, batch)
-        } catch (error) {
-          if (!(error instanceof FlowkitError)) throw error
-          const { family, v4, v6 } = datagram
-          options.onFault(error, family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0))
-        }
-        if (batch.length > BATCH_SIZE - ROOM) handBatch()
+        decodeOne(batch!)
+        if (batch!.length > BATCH_SIZE - ROOM) handBatch()
         if (samples.length >= MAX_SAMPLES) handSamples()
       }
       return at

@@ -21,7 +21,7 @@ export interface LanePlan<Task> {
 }
 
 /** Told of a fault that is not told by its `onFault` and `onError` otherwise; empty: of no exporter. */
-export type TellFault = (exporter: string, reason: string) => void
+export type TellFault = (exporter: string, reason: string, detail?: string) => void
 
 /**
  * Be the thread of a lane: collect from its sockets, into a spool of its own, until the main thread stops it.
@@ -55,7 +55,9 @@ export function serveLane<Task>(planOf: (data: LaneData<Task>, tell: TellFault) 
   }
 
   async function run(): Promise<void> {
-    const plan = planOf(data, (exporter, reason) => say({ kind: 'fault', exporter, reason }))
+    const plan = planOf(data, (exporter, reason, detail) => {
+      say({ kind: 'fault', exporter, reason, ...detail !== undefined && { detail } })
+    })
     const { options } = plan
     const collector = await startCollector({
       ...options, listen, spool, naming, isOwn, open: adopt,

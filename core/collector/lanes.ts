@@ -24,7 +24,7 @@ export interface LanesOptions<Task> extends FormerOptions {
   /** What they are told, by structured clone: they make of it what they do. */
   readonly task: Task
   /** Told of what went wrong in a lane; empty: it is about no exporter. */
-  onLaneFault(exporter: string, reason: string): void
+  onLaneFault(exporter: string, reason: string, detail?: string): void
 }
 
 /** Running lanes. */
@@ -32,7 +32,7 @@ export interface Lanes<Task> {
   report(): Promise<CollectorReport>
   /** Resolves once each lane has had a turn of its event loop. */
   pulse(): Promise<void>
-  /** Go on with other settings. */
+  /** Go on with other settings, as `Collector.configure` does. */
   configure(task: Task): void
   /** End the segments that are written to: their files appear soon. */
   rotate(): void
@@ -155,7 +155,9 @@ export async function startLanes<Task>(options: LanesOptions<Task>): Promise<Lan
       for (const { tell } of lanes) tell({ kind: 'stop' })
       await recovered
       const ends = await Promise.all(lanes.map(({ stopped }) => stopped))
-      await Promise.all(lanes.map(({ ended }) => ended))
+      // a thread in which a call does not return does not end: the process has to
+      const hangs = ends.map(({ report: { sinks } }) => sinks.some(({ hanging }) => hanging > 0))
+      await Promise.all(lanes.map(({ ended }, i) => hangs[i] ? undefined : ended))
       await former.stop()
       closeSockets()
       last = total(ends.map(({ report }) => report))
@@ -183,7 +185,7 @@ function startLane<Task>(
       case 'failed': return started.reject(unpackError(answer.error))
       case 'watch': return watch(answer.fd, () => tell({ kind: 'readable', fd: answer.fd }))
       case 'inherited': return inherited.resolve(answer.isKept)
-      case 'fault': return onLaneFault(answer.exporter, answer.reason)
+      case 'fault': return onLaneFault(answer.exporter, answer.reason, answer.detail)
       case 'file': return onFile(answer.path, answer.rows)
       case 'recovered': return onRecovered(answer.segments)
       case 'report':

@@ -1,169 +1,212 @@
 import { setImmediate } from 'node:timers/promises'
 import type { ArchiveFile } from '../archive/writer.ts'
 import type { FlowkitError } from '../flow/errors.ts'
-import { newExporters, type Exporters } from '../netflow/exporters.ts'
+import { forgetSessions, newExporters, type Exporters } from '../netflow/exporters.ts'
 import type { SamplingRules } from '../netflow/sampling-rules.ts'
 import { restoreExporters, saveExporters } from '../netflow/snapshot.ts'
-import { newDecoding, type DecodingCounts, type DecodingOptions } from './decoding.ts'
+import {
+  newDecoding, type DecodingCounts, type DecodingOptions, type RowFilter, type Taker,
+} from './decoding.ts'
 import { ledgerOf } from './ledger.ts'
-import type { SegmentWriter, Sink } from './sink.ts'
-import type { SpoolSegment } from './spool-files.ts'
+import type { Sink } from './sink.ts'
+import { listSegments, type SpoolSegment } from './spool-files.ts'
 import { readSegment } from './spool-segment.ts'
 import type { Spool } from './spool.ts'
 
-/** What a replay is told. */
-export interface ReplayOptions extends DecodingOptions {
+/** What holds for a whole segment. */
+export interface SegmentSettings {
+  readonly filter?: RowFilter | undefined
   readonly sampling: SamplingRules
+}
+
+/** Who is told of what. */
+export interface ReplayOptions extends Omit<DecodingOptions, 'filter'> {
   /** Told of damage in the spool, and of sinks that fail. */
   onError(error: unknown): void
   /** Told of files that have their names now. */
   onFile(path: string, rows: number): void
 }
 
+/** The options of decoding with a segment's filter. */
+export function withFilter(
+  options: ReplayOptions, { filter }: SegmentSettings,
+): ReplayOptions & DecodingOptions {
+  return { ...options, filter }
+}
+
 /** Datagrams decoded at a time, before the sockets are looked after. */
 const TURN = 512
 
-/** What is to happen in the course of a replay. */
-export interface ReplaySteps {
-  /** Runs before the sinks have all of it: when it fails, they have nothing. */
-  beforeEnd(): Promise<void>
-  /** Told what a sink has now. */
-  onFiles?(sink: Sink, files: readonly ArchiveFile[]): void
+/**
+ * Decode a segment of the spool again.
+ *
+ * @param exporters as they were at its beginning; they become what they are at its end
+ * @param isOver asked now and then: whether to stop before the end
+ * @throws the system error when it cannot be read
+ */
+export async function decodeSegment(
+  { path, size }: SpoolSegment, exporters: Exporters, takers: readonly Taker[],
+  options: DecodingOptions & Pick<ReplayOptions, 'onError'>, isOver: () => boolean = () => false,
+): Promise<void> {
+  if (size === 0) return // there may be no file
+  const counts: DecodingCounts = { records: 0, filtered: 0, counterSamples: 0 }
+  let wake: () => void = () => {}
+  const decoding = newDecoding(exporters, options, counts, takers, () => wake())
+  for await (const { bytes, view, start, end } of readSegment(path, options.onError)) {
+    if (isOver()) return
+    for (let at = start; at < end && !isOver();) {
+      if (!decoding.isFree) await new Promise<void>((resolve) => { wake = resolve })
+      at = decoding.decode(bytes, view, at, end, TURN)
+      await setImmediate()
+    }
+  }
+  await decoding.flush()
 }
 
 /**
- * Decode a segment of the spool again, into sinks that do not have it.
+ * Decode a segment again, into a sink that does not have it.
  *
- * @param exporters as they were at its beginning; they become what they are at its end
- * @param sinks maybe none
- * @returns the sinks that failed
- * @throws the system error when it cannot be read, or what `beforeEnd` does
+ * @param exporters as they were at its beginning
+ * @param onProgress called whenever the sink has taken something
+ * @param isOver whether nobody waits for it any more: then the sink does not have it
+ * @returns its files; or that it cannot be read, which is told
+ * @throws what the sink does
  */
-export async function replaySegment(
-  { id, path, size }: SpoolSegment, exporters: Exporters, sinks: readonly Sink[], options: ReplayOptions,
-  { beforeEnd, onFiles }: ReplaySteps,
-): Promise<Sink[]> {
-  const { onError, onFile } = options
-  const failed = new Set<Sink>()
-  const writers = new Map<SegmentWriter, Sink>()
-  const fail = (sink: Sink) => (error: unknown) => {
-    failed.add(sink)
-    onError(error)
+export async function bringSegment(
+  sink: Sink, segment: SpoolSegment, exporters: Exporters, options: ReplayOptions & DecodingOptions,
+  onProgress: () => void, isOver: () => boolean,
+): Promise<readonly ArchiveFile[] | 'unreadable'> {
+  const { onError } = options
+  const writer = await sink.open(segment.id)
+  let failure: { readonly error: unknown } | undefined
+  async function take(writing: () => Promise<void>): Promise<boolean> {
+    try {
+      if (!failure) await writing()
+    } catch (error) {
+      failure ??= { error }
+    }
+    onProgress()
+    return true
   }
-  for (const sink of sinks) {
-    await sink.open(id).then((writer) => { writers.set(writer, sink) }, fail(sink))
+  const taker: Taker = {
+    write: (batch) => take(() => writer.write(batch)),
+    writeCounters: (samples) => take(() => writer.writeCounters(samples)),
   }
-  const working = () => [...writers].filter(([, sink]) => !failed.has(sink)).map(([writer]) => writer)
-  const counts: DecodingCounts = { records: 0, filtered: 0, counterSamples: 0 }
-  let wake: () => void = () => {}
-  const decoding = newDecoding(exporters, options, counts, working,
-    (writer, error) => fail(writers.get(writer)!)(error), () => wake())
   try {
-    for await (const { bytes, view, start, end } of size > 0 ? readSegment(path, onError) : []) {
-      for (let at = start; at < end;) {
-        if (!decoding.isFree) await new Promise<void>((resolve) => { wake = resolve })
-        at = decoding.decode(bytes, view, at, end, TURN)
-        await setImmediate()
-      }
+    try {
+      await decodeSegment(segment, exporters, [taker], options, () => failure !== undefined || isOver())
+    } catch (error) {
+      onError(error)
+      return 'unreadable'
     }
-    await decoding.flush()
-    await beforeEnd()
-    const ledger = ledgerOf(exporters)
-    for (const writer of working()) {
-      const sink = writers.get(writer)!
-      try {
-        const files = await writer.rotate({ ledger })
-        onFiles?.(sink, files)
-        for (const { path, rows } of files) onFile(path, rows)
-      } catch (error) {
-        fail(sink)(error)
-      }
-    }
+    if (failure) throw failure.error
+    return isOver() ? [] : await writer.rotate({ ledger: ledgerOf(exporters) })
   } finally {
-    for (const writer of writers.keys()) await writer.abort().catch(onError)
+    await writer.abort().catch(onError)
   }
-  return [...failed]
 }
 
-/** A segment that must stay in the spool for now. */
-export interface Unfinished {
+/**
+ * The exporters as they are at the beginning of a segment: as they were kept, or else by decoding those
+ * before it that are still there.
+ *
+ * @throws the system error when these cannot be read
+ */
+export async function exportersAt(
+  spool: SpoolStates, directory: string, segment: string, settings: SegmentSettings, options: ReplayOptions,
+): Promise<Exporters> {
+  const all = await listSegments(directory)
+  const end = all.findIndex(({ id }) => id === segment)
+  let exporters: Exporters | undefined
+  let first = end
+  for (; first >= 0 && !exporters; first--) {
+    const { id, hasState } = all[first]
+    if (hasState) exporters = await readExporters(spool, id, settings.sampling, options.onError)
+  }
+  const known = exporters ?? newExporters(settings.sampling)
+  for (const each of all.slice(first + 1, end)) {
+    await decodeSegment(each, known, [], withFilter(options, settings))
+  }
+  return known
+}
+
+/** A segment that was in the spool before. */
+export interface Former {
   readonly segment: string
-  /** The one behind it: it may lack the state that it begins with, which is made by decoding this one. */
+  /** The one behind it. */
   readonly next: string
-  /** The sinks that do not have it yet; maybe none. */
-  readonly sinks: readonly Sink[]
-  /** Rows that this process has decoded of it for each sink; undefined: it was another process. */
-  readonly owed?: number
+  /** Whether something was written into it. */
+  readonly isEmpty: boolean
+  /** Whether that one lacks the state that it begins with. */
+  readonly lacksState: boolean
 }
 
 /** What a spool held when it was opened. */
 export interface Recovery {
   /** The exporters as they are at the beginning of the segment that is written to now. */
   readonly exporters: Exporters
-  /** Segments decoded again. */
-  readonly replayed: number
-  readonly unfinished: readonly Unfinished[]
+  readonly formers: readonly Former[]
 }
 
-/** What `recover` needs of a spool. */
-export type SpoolStates = Pick<Spool, 'readState' | 'writeState' | 'remove'>
+/** What is needed of a spool to know what was known at the beginning of its segments. */
+export type SpoolStates = Pick<Spool, 'readState' | 'writeState'>
 
 /**
- * Bring all segments that were in the spool before into the sinks that do not have them, in order.
+ * Find out what is known at the end of a spool that was opened, and keep what is known at the beginning of
+ * each segment: so whatever ends this suddenly, each can be decoded with the state that belongs to it.
  *
- * The state at the beginning of a segment is kept before the sinks have the one before: so whatever ends this
- * suddenly, each segment can be decoded with the state that belongs to it, and is in each sink once. What
- * fails is told and left for later.
- *
- * @param first the segment behind them; if there is none, the last stays, since it tells what was known
- * @param known what was known before the first segment, if it has no state; becomes what is known later
+ * @param segments those that were in it before
+ * @param first the segment behind them; undefined: there is none
+ * @param known what was known before, for the first of the segments if that has no state
  */
 export async function recover(
-  spool: SpoolStates, segments: readonly SpoolSegment[], first: string | undefined, sinks: readonly Sink[],
+  spool: SpoolStates, segments: readonly SpoolSegment[], first: string | undefined, settings: SegmentSettings,
   options: ReplayOptions, known?: Exporters,
 ): Promise<Recovery> {
-  const { sampling, onError } = options
-  const unfinished: Unfinished[] = []
-  let replayed = 0
-  let exporters = known ?? newExporters(sampling)
+  const { onError } = options
+  const formers: Former[] = []
+  let exporters = known // at the beginning of a segment, as long as they are needed
+  if (known && segments.length > 0 && !await isKept(segments[0])) {
+    await spool.writeState(segments[0].id, saveExporters(known)).catch(onError)
+  } else exporters = undefined
   for (const [i, segment] of segments.entries()) {
-    const { id, size, hasState } = segment
-    const next = segments[i + 1]?.id ?? first
-    const hasNext = segments[i + 1]?.hasState ?? false
-    const missing: Sink[] = []
-    try {
-      if (size > 0) for (const sink of sinks) if (!await sink.has(id)) missing.push(sink)
-      if (hasState) exporters = await readExporters(spool, id, sampling, onError) ?? exporters
-      else if (known && size > 0) await spool.writeState(id, saveExporters(exporters))
-      if (missing.length > 0) replayed++
-      if (missing.length > 0 || !hasNext) {
-        const current = exporters
-        const failed = await replaySegment(segment, current, missing, options, {
-          async beforeEnd() {
-            if (!hasNext && next !== undefined) await spool.writeState(next, saveExporters(current))
-          },
-        })
-        if (failed.length > 0) {
-          unfinished.push({ segment: id, next: next ?? id, sinks: failed })
-          continue
-        }
+    const { id, size } = segment
+    const follower = segments.at(i + 1)
+    const next = follower?.id ?? first
+    let lacksState = false
+    if (follower && await isKept(follower)) exporters = undefined
+    else {
+      exporters ??= await readExporters(spool, id, settings.sampling, onError) ?? newExporters(settings.sampling)
+      try {
+        await decodeSegment(segment, exporters, [], withFilter(options, settings))
+        if (!follower) forgetSessions(exporters) // they have ended with the process that had them
+        if (next !== undefined) await spool.writeState(next, saveExporters(exporters))
+      } catch (error) {
+        lacksState = next !== undefined
+        onError(error)
       }
-      if (next !== undefined) await spool.remove(id)
-    } catch (error) {
-      onError(error)
-      unfinished.push({ segment: id, next: next ?? id, sinks: missing })
     }
+    formers.push({ segment: id, next: next ?? id, isEmpty: size === 0, lacksState })
   }
-  return { exporters, replayed, unfinished }
+  return { exporters: exporters ?? known ?? newExporters(settings.sampling), formers }
+
+  async function isKept({ id, hasState }: SpoolSegment): Promise<boolean> {
+    if (!hasState) return false
+    const { fault } = await spool.readState(id)
+    if (fault) onError(fault)
+    return !fault
+  }
 }
 
-/** The exporters at the beginning of a segment; undefined, and told, if they cannot be read. */
-export async function readExporters(
-  spool: Pick<Spool, 'readState'>, segment: string, sampling: SamplingRules,
-  onError: (error: FlowkitError) => void,
+/**
+ * The exporters that were kept at the beginning of a segment; undefined if there are none, or, which is told, if
+ * they cannot be read.
+ */
+async function readExporters(
+  spool: SpoolStates, segment: string, sampling: SamplingRules, onError: (error: FlowkitError) => void,
 ): Promise<Exporters | undefined> {
   const { bytes, fault } = await spool.readState(segment)
-  if (fault) onError(fault)
+  if (fault && fault.code !== 'ERR_INPUT') onError(fault)
   if (!bytes) return undefined
   try {
     return restoreExporters(bytes, sampling)

@@ -55,6 +55,10 @@ export interface SinkReport {
   lost: number
   /** Times that it could not be written to; what was to be written is in the spool, and written later. */
   failures: number
+  /** Segments that have ended and that it does not have yet. */
+  waiting: number
+  /** 1 while it has taken nothing of what it was given for some time, else 0. */
+  hanging: number
 }
 
 /** What a collector can say of itself. */

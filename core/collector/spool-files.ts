@@ -45,10 +45,20 @@ export async function listSegments(directory: string): Promise<SpoolSegment[]> {
       id: name.slice(dash + 1),
       sequence: Number(name.slice(0, dash)),
       path,
-      size: files.has(name + SEGMENT_EXTENSION) ? (await stat(path)).size : 0,
+      size: files.has(name + SEGMENT_EXTENSION) ? await sizeOf(path) : 0,
       statePath: join(directory, name + STATE_EXTENSION),
       hasState: files.has(name + STATE_EXTENSION),
     }
   }))
   return segments.sort((a, b) => a.sequence - b.sequence)
+}
+
+/** Bytes of a file; 0 if it was removed meanwhile. */
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0
+    throw error
+  }
 }

@@ -14,7 +14,9 @@ import { addSnapshot, saveExporters } from '../netflow/snapshot.ts'
 import type { SourceAddress } from '../net/source.ts'
 import { inLane } from '../net/steering.ts'
 import { syncFolder } from '../output-file.ts'
-import { recover, type ReplayOptions, type SpoolStates } from './replay.ts'
+import { newTurns } from '../turns.ts'
+import { recover, type ReplayOptions, type SegmentSettings } from './replay.ts'
+import { newShelf, type Shelf, type ShelfOptions } from './shelf.ts'
 import type { Sink } from './sink.ts'
 import { UNFINISHED_EXTENSION, listSegments, segmentName, type SpoolSegment } from './spool-files.ts'
 import { lockFolder, type FolderLock } from './spool-lock.ts'
@@ -23,7 +25,8 @@ import { readState, writeState } from './spool-state.ts'
 /** What former spools are brought into sinks with. */
 export interface FormerOptions extends ReplayOptions {
   readonly sinks: readonly Sink[]
-  /** Told how many segments were decoded again. */
+  readonly settings: SegmentSettings
+  /** Told how many segments of a spool were decoded again, once the sinks have all of it. */
   onRecovered(segments: number): void
 }
 
@@ -35,14 +38,15 @@ export interface FormerSpools {
   readonly waiting: number
   readonly bytes: number
   /**
-   * Bring what they hold into the sinks; what fails is told, and tried again after `release`.
+   * Find out what is known at their ends, and begin to bring what they hold into the sinks; what fails is told,
+   * and tried again later.
    *
    * @returns what was known of exporters, as snapshots: of an exporter in several, the last one counts
    */
   recover(): Promise<Uint8Array[]>
   /** What they knew is kept elsewhere: they are removed, each as soon as all of it is in the sinks. */
   release(): Promise<void>
-  /** Wait until they are in the sinks, or have failed once more, and let others have the folders. */
+  /** Wait until they are in the sinks, or have failed once more, or hang, and let others have the folders. */
   stop(): Promise<void>
 }
 
@@ -54,10 +58,6 @@ export interface SpoolPlace {
   readonly after: number
   readonly former: FormerSpools
 }
-
-/** How long sinks that failed are left alone, in ms: doubled each time. */
-const FIRST_PAUSE = 1000
-const LONGEST_PAUSE = 60_000
 
 /** One spool: of a collector without lanes, or of one of its lanes. */
 interface Folder {
@@ -72,7 +72,10 @@ interface Folder {
 /** A folder of a former collector. */
 interface Former extends Folder {
   readonly lock: FolderLock
-  waiting: number
+  /** Undefined until it is recovered, and so is what was known at its end. */
+  shelf: Shelf | undefined
+  known: Uint8Array | undefined
+  /** Of segments that are not in all sinks yet. */
   bytes: number
   isGone: boolean
 }
@@ -110,9 +113,8 @@ export async function openSpoolPlace(
       if (folder.group === group) continue
       const lock = folder.path === root ? { release() {} } : await lockFolder(folder.path)
       locks.push(lock)
-      const waiting = folder.segments.filter(({ size }) => size > 0).length
       const bytes = folder.segments.reduce((sum, { size }) => sum + size, 0)
-      former.push({ ...folder, lock, waiting, bytes, isGone: false })
+      former.push({ ...folder, lock, shelf: undefined, known: undefined, bytes, isGone: false })
     }
     return { own, after, former: formerSpools(root, former, locks, options) }
   } catch (error) {
@@ -143,42 +145,43 @@ async function findFolders(root: string): Promise<Folder[]> {
 function formerSpools(
   root: string, formers: readonly Former[], locks: readonly FolderLock[], options: FormerOptions,
 ): FormerSpools {
-  const { sinks, onError, onRecovered } = options
-  let pause = FIRST_PAUSE
-  let timer: NodeJS.Timeout | undefined
+  const { settings, onError, onRecovered } = options
+  const inTurn = newTurns()
   let working: Promise<unknown> = Promise.resolve()
+  let isReleased = false
 
   async function recoverAll(): Promise<Uint8Array[]> {
     const states: Uint8Array[] = []
     for (const group of new Set(formers.map((former) => former.group))) {
       const before = [...states]
       for (const former of formers) {
-        if (former.group !== group || former.isGone || former.segments.length === 0) continue
-        states.push(saveExporters(await recoverOne(former, before)))
+        if (former.group !== group || former.segments.length === 0) continue
+        states.push(former.known ?? await recoverOne(former, before))
       }
     }
     return states
   }
 
   /** @returns what was known at its end, by what was known before its begin */
-  async function recoverOne(former: Former, before: readonly Uint8Array[]): Promise<Exporters> {
-    const { path, lane, lanes } = former
-    const known = newExporters(options.sampling)
+  async function recoverOne(former: Former, before: readonly Uint8Array[]): Promise<Uint8Array> {
+    const { path, lane, lanes, segments } = former
+    const known = newExporters(settings.sampling)
     try {
       for (const state of before) addSnapshot(known, state, inLane(lane, lanes))
-      const segments = await listSegments(path)
-      const recovery = await recover(statesOf(path, segments), segments, undefined, sinks, options, known)
-      const { exporters, replayed, unfinished } = recovery
-      const done = replayed - unfinished.length
-      if (done > 0) onRecovered(done)
-      former.waiting = unfinished.length
-      former.bytes = segments.filter(({ id }) => unfinished.some(({ segment }) => segment === id))
-        .reduce((sum, { size }) => sum + size, 0)
-      return exporters
+      const spool = spoolOf(former)
+      const recovery = await recover(spool, segments, undefined, settings, options, known)
+      former.shelf = newShelf({
+        ...options, spool, directory: path, isHeldUp: () => false,
+        onFormersGone(recovered) {
+          if (recovered > 0) onRecovered(recovered)
+          void removeFinished()
+        },
+      })
+      former.shelf.putFormers(recovery.formers, settings)
+      return former.known = saveExporters(recovery.exporters)
     } catch (error) {
-      former.waiting ||= 1
       onError(error)
-      return known
+      return saveExporters(known)
     }
   }
 
@@ -201,25 +204,15 @@ function formerSpools(
     }
   }
 
-  async function removeFinished(): Promise<void> {
-    for (const former of formers) if (former.waiting === 0 && !former.isGone) await remove(former)
-  }
-
-  async function retry(): Promise<void> {
-    await recoverAll()
-    await removeFinished()
-    retryLater()
-  }
-
-  function retryLater(): void {
-    if (formers.every(({ waiting }) => waiting === 0)) return
-    timer = setTimeout(() => { working = retry() }, pause)
-    pause = Math.min(pause * 2, LONGEST_PAUSE)
+  function removeFinished(): Promise<void> {
+    return inTurn(async () => {
+      for (const former of formers) if (isReleased && !former.isGone && waitingIn(former) === 0) await remove(former)
+    })
   }
 
   return {
     isEmpty: formers.every(({ segments }) => segments.length === 0),
-    get waiting() { return formers.reduce((sum, { waiting }) => sum + waiting, 0) },
+    get waiting() { return formers.reduce((sum, former) => sum + waitingIn(former), 0) },
     get bytes() { return formers.reduce((sum, { bytes }) => sum + bytes, 0) },
     recover() {
       const done = recoverAll()
@@ -229,34 +222,39 @@ function formerSpools(
     async release() {
       if (formers.length === 0) return
       await syncFolder(root) // a power cut must not take the folders of those who keep it now
+      isReleased = true
       await removeFinished()
-      retryLater()
     },
     async stop() {
       await working
-      if (timer !== undefined) {
-        clearTimeout(timer)
-        await retry() // once more
-        clearTimeout(timer)
-      }
+      await Promise.all(formers.map(({ shelf }) => shelf?.stop()))
+      await removeFinished()
       for (const lock of locks) lock.release()
     },
   }
 }
 
-/** The states of the segments in a folder. */
-function statesOf(folder: string, segments: readonly SpoolSegment[]): SpoolStates {
+function waitingIn({ shelf, segments }: Former): number {
+  return shelf ? shelf.waiting : segments.filter(({ size }) => size > 0).length
+}
+
+/** The spool that a former collector has left. Its last segment stays, since it tells what was known. */
+function spoolOf(former: Former): ShelfOptions['spool'] {
+  const { path: folder, segments } = former
   function find(id: string): SpoolSegment {
     return segments.find((segment) => segment.id === id)!
   }
   return {
+    has: (id) => segments.some((segment) => segment.id === id),
     readState: (id) => readState(find(id).statePath),
     writeState(id, state) {
       const { sequence, statePath } = find(id)
       return writeState(statePath, join(folder, segmentName(sequence, id) + UNFINISHED_EXTENSION), state)
     },
     async remove(id) {
-      const { path, statePath } = find(id)
+      const { path, statePath, size } = find(id)
+      former.bytes -= size
+      if (id === segments.at(-1)!.id) return
       await rm(path, { force: true })
       await rm(statePath, { force: true }) // last: without it, the segment could not be read again
     },

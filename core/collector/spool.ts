@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { mkdir, open, readdir, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { newSegment } from '../archive/names.ts'
@@ -51,6 +51,8 @@ export interface Spool {
   readState(id: string): Promise<SpoolState>
   /** Remove a segment that is not written to, and its state. @throws the system error */
   remove(id: string): Promise<void>
+  /** The same at once: there is room when it returns. What the system refuses is left in the folder. */
+  discard(id: string): void
   /**
    * Make everything durable, and let others have the folder. May be called again.
    *
@@ -209,6 +211,20 @@ function spoolOf(
       await rm(pathOf(id, STATE_EXTENSION), { force: true })
       unsynced.delete(removedPath)
       if (entries.delete(id)) size -= removed.size
+    },
+    discard(id) {
+      if (id === segment) throw new RangeError(`segment ${id} is written to`)
+      const { size: freed } = entryOf(id)
+      const discarded = pathOf(id, SEGMENT_EXTENSION)
+      try {
+        rmSync(discarded, { force: true })
+        rmSync(pathOf(id, STATE_EXTENSION), { force: true })
+      } catch {
+        // the next start finds it, and whether it is still wanted
+      }
+      unsynced.delete(discarded)
+      entries.delete(id)
+      size -= freed
     },
     async close() {
       file?.close()

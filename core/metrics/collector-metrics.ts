@@ -71,6 +71,8 @@ const DEFINITIONS: readonly Definition[] = [
     files_total: ['Files written', (sink) => sink.files],
     bytes_total: ['Bytes of the files written', (sink) => sink.bytes],
     failures_total: ['Failures to write; what was to be written is written later', (sink) => sink.failures],
+    waiting_segments: ['Segments that have ended and that it does not have yet', (sink) => sink.waiting],
+    hanging: ['Whether it has taken nothing of what it was given for some time, 1 or 0', (sink) => sink.hanging],
   }),
   one('spool_bytes', 'Size of all segments of the spool', ({ spool }) => spool.bytes),
   one('spool_limit_bytes', 'Size that the spool may have', ({ spool }) => spool.limit),

@@ -30,6 +30,8 @@ export interface Libc {
   /** For calls that the library has no function for; what points to memory is given by its address. */
   syscall(number: number, a: number, b: number, c: number, d: number): number
   chroot(path: string): number
+  /** End the process at once, without waiting for threads whose calls do not return: _exit(2). */
+  exit(code: number): void
   /** Why the last of these calls failed: to be read at once, since any other call may change it. */
   errno(): number
   /** Where a buffer lies; its memory stays there until it is collected, transferred or resized. */
@@ -93,6 +95,7 @@ function bindFunctions(koffi: Koffi): Libc {
     prctl: (option, value) => prctl(option, value, 0, 0, 0), // which the kernel wants to be 0
     syscall: library.func('int64_t syscall(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
     chroot: library.func('int chroot(const char *path)'),
+    exit: library.func('void _exit(int code)'),
     errno: () => koffi.errno(),
     addressOf: (buffer) => Number(koffi.address(buffer)), // exact: user space has 47 bits, 56 at most
     watch: (fd, onReady) => watch(koffi, fd, onReady),

@@ -85,8 +85,8 @@ function elementKey(pen: number, id: number): number {
  * Make the plan of a record layout.
  *
  * Where several elements could fill one column the best by the field table does; the others, repetitions and
- * elements without a column become extras if wanted. IPv4 and IPv6 elements of one address both run. The address
- * that an exporter gives itself is that of the exporter where no other is known.
+ * elements without a column become extras if wanted. IPv4 and IPv6 elements of one address both run. The
+ * address that an exporter gives itself is that of the exporter where no other is known.
  *
  * @param canTellUptime whether the message's header or an options record gives the exporter's uptime
  */

@@ -6,7 +6,7 @@ import { fieldTarget, type Target } from '../named-rows.ts'
 const utf8 = new TextEncoder()
 
 /**
- * The target of a field whose values are those of CBOR: text may be empty, and what has bytes may come as such.
+ * The target of a field whose values are those of CBOR: text may be empty, and what has bytes can come so.
  *
  * @param micros whether times are integers that count µs, which say nothing of their digits
  */
@@ -19,9 +19,10 @@ export function cellTarget(field: Field, micros: boolean): Target {
       return {
         ids: [id],
         store(batch, row, value) {
-          if (!Number.isSafeInteger(value)) return false
+          const time = typeof value === 'string' && value !== '' ? Number(value) : value
+          if (typeof time !== 'number' || !Number.isInteger(time) || Math.abs(time) > 2 ** 53) return false
           const column = batch.column(id) as Float64Array
-          column[row] = value as number
+          column[row] = time
           return true
         },
       }
@@ -29,7 +30,8 @@ export function cellTarget(field: Field, micros: boolean): Target {
     case 'octets': case 'addr': case 'mac': return {
       ids: plain.ids,
       store(batch, row, value) {
-        return value instanceof Uint8Array ? storeBytes(batch, field, row, value) : plain.store(batch, row, value)
+        if (value instanceof Uint8Array) return storeBytes(batch, field, row, value)
+        return plain.store(batch, row, value)
       },
     }
   }

@@ -36,8 +36,8 @@ interface Lists {
 /**
  * A decoder of CBOR sequences: flowkit's own, or maps that are flows, one behind the other or in arrays.
  *
- * A row that is not as its header says is a fault; bytes that are no CBOR end the reading, for nothing tells where
- * the next item begins.
+ * A row that is not as its header says is a fault; bytes that are no CBOR end the reading, for nothing tells
+ * where the next item begins.
  */
 export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest): FlowDecoder {
   let header: Header | undefined
@@ -74,7 +74,8 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
     const hasExtras = fields.at(-1) === EXTRAS && types.at(-1) === 'map'
     const names = hasExtras ? fields.slice(0, -1) : fields
     const options = optionsOf((name) => times.has(name))
-    return { names, extras: hasExtras, lists: { options, stores: new Map() }, store: namedRows(names, options) }
+    const lists = { options, stores: new Map() }
+    return { names, extras: hasExtras, lists, store: namedRows(names, options) }
   }
 
   function store(
@@ -87,7 +88,8 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
       if (stores.size < MOST_LISTS) stores.set(list, row)
     }
     // elements without a field have their bytes in hexadecimal
-    row(batch, values.map((value, i) => value instanceof Uint8Array && !fieldOf(names[i]) ? hexOf(value) : value))
+    const isPlain = (value: unknown, i: number) => !(value instanceof Uint8Array) || fieldOf(names[i])
+    row(batch, values.map((value, i) => isPlain(value, i) ? value : hexOf(value as Uint8Array)))
   }
 
   function storeRow(values: unknown[], offset: number, batch: FlowBatch): void {
@@ -163,8 +165,7 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
 }
 
 /**
- * How sure it is that `head` begins such a sequence: its first map is flowkit's header, or has the names of fields
- * that flowkit knows.
+ * How sure it is that `head` begins such a sequence: its first map is flowkit's header, or has names of fields.
  */
 export function probeCbor(head: Uint8Array): number {
   const keys = firstKeys(cursorOf(head))

@@ -141,15 +141,15 @@ function skip(cursor: Cursor, start: number): number {
 /**
  * Read the value at the cursor, of an item that `itemEnd` has found sound, and go on behind it.
  *
- * Integers beyond 2^53 are text, as are bignums, and times, by RFC 3339; byte strings are bytes, maps objects,
- * null and undefined null. Other tags count for nothing.
+ * Integers from 2^53 on are text, as are bignums, and times, by RFC 3339; byte strings are bytes, maps are
+ * objects, null and undefined are null. Other tags count for nothing.
  */
 export function readValue(cursor: Cursor): unknown {
   const { bytes, view, at } = cursor
   const major = bytes[at] >> 5
   const argument = readHead(cursor)
   switch (major) {
-    case MAJOR.unsigned: return argument <= 2 ** 53 ? argument : view.getBigUint64(at + 1).toString()
+    case MAJOR.unsigned: return argument < 2 ** 53 ? argument : view.getBigUint64(at + 1).toString()
     case MAJOR.negative:
       return argument < 2 ** 53 ? -1 - argument : (-1n - view.getBigUint64(at + 1)).toString()
     case MAJOR.bytes: case MAJOR.text: return readString(cursor, major, argument)

@@ -50,8 +50,6 @@ function byProtocol(look: JsonLook, icmp: readonly Member[], other: readonly Mem
   })
 }
 
-
-
 /** `DF`, `DFMF`, and for the second alone `--MF`. */
 function fragmentFlags(flags: number): string {
   return flags & 64 ? flags & 32 ? 'DFMF' : 'DF' : flags & 32 ? '--MF' : '--'

@@ -42,7 +42,7 @@ function expand(format: string): string {
  * @param others tokens that differ from those of 1.7.8
  * @throws FlowkitError ERR_OPTION naming a token that there is none of
  */
-export function parseLine(format: string, others: Readonly<Record<string, Token>> = {}): Template {
+export function parseLine(format: string, others: ReadonlyMap<string, Token> = new Map()): Template {
   let [header, wideHeader] = ['', '']
   const pieces: Piece[] = []
   for (const [, name, literal] of expand(format).matchAll(/%([a-z0-9]*)|([^%]+)/gi)) {
@@ -53,7 +53,7 @@ export function parseLine(format: string, others: Readonly<Record<string, Token>
       pieces.push(bytes)
       continue
     }
-    const token = others[name] ?? findToken(name) ?? unknownToken(`fmt:${format}`, name)
+    const token = others.get(name) ?? findToken(name) ?? unknownToken(`fmt:${format}`, name)
     header += token.header
     wideHeader += (token.wide ? WIDER : '') + token.header
     pieces.push(...token.pieces)

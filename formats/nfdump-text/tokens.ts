@@ -75,7 +75,6 @@ const aclOut: Value = {
   fields: [ID.outAcl], bind: (context) => (context.style.csv ? aclOutCsv : aclOutLine).bind(context),
 }
 
-
 const ofUtc = { timesOf: ({ utcTimes }: RowText) => utcTimes, absent: NO_TIME }
 const labelsHeader = `${' '.repeat(47)}MPLS labels 1-10${' '.repeat(67)}`
 
@@ -252,8 +251,8 @@ export function findToken(name: string): Token | undefined {
 export const TOKEN_NAMES: readonly string[] = Object.keys(TABLE)
 
 /** Tokens that 1.6 has in another way: no time is the epoch, durations are seconds. */
-export const OLD_TOKENS: Readonly<Record<string, Token>> = {
-  ts: { header: TABLE.ts[0], csv: '', wide: false, pieces: [time('start', { absent: undefined })] },
-  td: { header: ' Duration', csv: '', wide: false, pieces: [durationSeconds(9)] },
-  pr: { header: TABLE.pr[0], csv: '', wide: false, pieces: [oldProtocol] },
-}
+export const OLD_TOKENS: ReadonlyMap<string, Token> = new Map([
+  ['ts', { header: TABLE.ts[0], csv: '', wide: false, pieces: [time('start', { absent: undefined })] }],
+  ['td', { header: ' Duration', csv: '', wide: false, pieces: [durationSeconds(9)] }],
+  ['pr', { header: TABLE.pr[0], csv: '', wide: false, pieces: [oldProtocol] }],
+])

@@ -202,7 +202,7 @@ export function text(id: number, absent: string, before: string = ''): Value {
     const pairs = columnOf<Uint32Array>(context, id)
     if (!pairs) return absent
     const clean = csv ? csvCell : plainText
-    return (row) => before + clean(heapText(batch, pairs, row))
+    return (row) => clean(before + heapText(batch, pairs, row))
   })
 }
 

@@ -18,6 +18,7 @@ import { checkSflowFiles } from './files-sflow.ts'
 import { checkFlowTools } from './files-flow-tools.ts'
 import { checkFlowd } from './files-flowd.ts'
 import { nfdumpFiles } from './files-nfdump.ts'
+import { checkVpc } from './files-vpc.ts'
 import { checkFiles } from './files.ts'
 import { beats } from './golden-beats.ts'
 import { FLOWD_EXPLANATIONS, flowdReadings } from './golden-flowd.ts'
@@ -27,26 +28,28 @@ import { pmacct } from './golden-pmacct.ts'
 import { sflowTools } from './golden-sflow-tools.ts'
 import { sflowPeers } from './golden-sflow.ts'
 import { telegraf } from './golden-telegraf.ts'
+import { VPC_EXPLANATIONS, vpcReadings } from './golden-vpc.ts'
 import { checkNfdumpText } from './nfdump-text.ts'
 import { peers } from './peers.ts'
 import { reencode } from './reencode.ts'
 
 const EXPLANATIONS: readonly Explanation[] = [
   ...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS, ...SFLOW_EXPLANATIONS, ...FLOWD_EXPLANATIONS, ...NFDUMP_FILES_EXPLANATIONS,
+  ...VPC_EXPLANATIONS,
 ]
 
 const [corpus] = process.argv.slice(2)
 if (corpus === undefined || !has(corpus, 'real/MANIFEST.tsv')) {
   console.log(`no corpus ${corpus === undefined ? 'named' : `in ${corpus}`}: nothing compared`)
-} else process.exitCode = check(corpus, readList(corpus))
+} else process.exitCode = await check(corpus, readList(corpus))
 
-function check(corpus: string, list: readonly Listed[]): number {
+async function check(corpus: string, list: readonly Listed[]): Promise<number> {
   const total = new Tally(EXPLANATIONS)
   const goldens: Golden[] = []
   const sources = [
     beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
     peers(corpus), sflowPeers(corpus), sflowTools(corpus), flowdReadings(corpus),
-    nfdumpFiles(corpus),
+    nfdumpFiles(corpus), vpcReadings(corpus, list),
   ]
   for (const source of sources) {
     for (const golden of source) {
@@ -86,11 +89,14 @@ function check(corpus: string, list: readonly Listed[]): number {
   const texts = checkNfdumpText(corpus)
   for (const problem of texts.problems) console.log(problem)
   console.log(texts.summary)
+  const vpc = await checkVpc(corpus, list)
+  for (const problem of vpc.problems) console.log(problem)
+  console.log(vpc.summary)
   const again = reencode(corpus)
   for (const problem of again.problems) console.log(problem)
   console.log(`NetFlow v1 to v8: ${again.same} datagrams of ${again.files} files become the same bytes again`)
   const others = sflow.problems.length + again.problems.length + logs.problems.length
-    + filters.problems.length + stored.problems.length + texts.problems.length
+    + filters.problems.length + stored.problems.length + texts.problems.length + vpc.problems.length
   return total.differing + problems.length + others > 0 ? 1 : 0
 }
 

@@ -106,7 +106,7 @@ test('a text is the same in however many batches the flows come', () => {
 test('the summary ends with counts and times of the run', () => {
   const [, rest] = textOf(formatNamed('long'), FLOWS).split(/^(?=Summary)/m)
   assert.match(rest, new RegExp('^' + [
-    'Summary: total flows: 5, total bytes: 119591, total packets: 9, avg bps: 18621, avg pps: 0, avg bpp: 13287',
+    'Summary: total flows: 5, total bytes: 119591, total packets: 9, avg bps: 18599, avg pps: 0, avg bpp: 13287',
     'Time window: 2026-11-20 22:59:09.833 - 2026-11-20 23:00:01.270, Duration:    00:00:51.437',
     'Total records processed: 5, passed: 5, Blocks skipped: 0, Bytes read: 0',
     'Sys: \\d+\\.\\d{4}s User: \\d+\\.\\d{4}s '
@@ -115,7 +115,7 @@ test('the summary ends with counts and times of the run', () => {
   const plain = textOf(formatNamed('line'), [{ bytes: 2_300_000 }], { plainNumbers: true })
   assert.ok(plain.includes('total flows: 1, total bytes: 2300000, total packets: 0, avg bps: 0,'))
   const old = textOf(formatNamed('nfdump-csv-1.7.1'), FLOWS)
-  assert.ok(old.endsWith('\nSummary\nflows,bytes,packets,avg_bps,avg_pps,avg_bpp\n5,119591,9,18621,0,13287\n'))
+  assert.ok(old.endsWith('\nSummary\nflows,bytes,packets,avg_bps,avg_pps,avg_bpp\n5,119591,9,18599,0,13287\n'))
 })
 
 test("line-1.6 is nfdump 1.6's", () => {
@@ -128,7 +128,7 @@ test("line-1.6 is nfdump 1.6's", () => {
 Date first seen          Duration Proto      Src IP Addr:Port          Dst IP Addr:Port   Packets    Bytes Flows
 2026-11-20 23:00:01.260     0.010 TCP        10.20.1.161:43124 ->    198.51.100.46:80           5    1.2 M     1
 1970-01-01 00:00:00.000     0.000 99           192.0.2.1:0     ->        192.0.2.2:0            0        0     1
-Summary: total flows: 2, total bytes: 1.2 M, total packets: 5, avg bps: 987.7 M, avg pps: 499, avg bpp: 246913
+Summary: total flows: 2, total bytes: 1.2 M, total packets: 5, avg bps: 987.7 M, avg pps: 500, avg bpp: 246913
 Time window: 2026-11-20 23:00:01 - 2026-11-20 23:00:01
 `)
   assert.match(after, new RegExp('^Total flows processed: 2, Blocks skipped: 0, Bytes read: 0\n'
@@ -178,14 +178,15 @@ test('a flow from a tunnel has a line for the tunnel before its own', () => {
 2026-11-20 22:59:40.735     00:00:05.000 GRE          192.0.2.1:0     ->        192.0.2.2:0            2      300     1
 ${rowOf('line', FLOWS[2])}${rowOf('line', FLOWS[0])}`)
   assert.equal(rowOf('fmt:%sa %sp', { ...flow, tun_src_addr: null }), '      10.20.0.26  52072\n')
-  const { src4_tun_ip: source, tun_proto: proto } = JSON.parse(rowOf('nfdump-ndjson', flow)) as Record<string, unknown>
-  assert.deepEqual([source, proto], ['192.0.2.1', 47])
+  const object = JSON.parse(rowOf('nfdump-ndjson', flow)) as Record<string, unknown>
+  assert.deepEqual([object.src4_tun_ip, object.tun_proto], ['192.0.2.1', 47])
 })
 
 test('text from exporters cannot break out of its line, cell or string', () => {
   const flow: Flow = { in_if_name: 'a\n"b", c\t\u007f', user_name: '"\\\r\n€', pf_action: 1 }
   assert.equal(rowOf('fmt:%inam|%uname|', flow), ' a?"b", c??|"\\??€|\n')
-  assert.equal(textOf(formatNamed('csv:%inam,%uname'), [flow]).split('\n')[1], '"a?""b"", c??","""\\??€"')
+  assert.equal(textOf(formatNamed('csv:%inam,%uname'), [flow]),
+    'inIfName,nselUser\n" a\n""b"", c\t\x7f","""\\\r\n€"\n')
   assert.equal((JSON.parse(rowOf('nfdump-ndjson', flow)) as { user_name: string }).user_name, '"\\\r\n€')
   assert.ok(!rowOf('raw', flow).includes('\t'))
 })
@@ -209,17 +210,15 @@ test('JSON of random batches is JSON, with all the numbers and addresses of the 
 })
 
 test('every row of a CSV of random batches has all cells', () => {
-  for (const name of ['nfdump-csv', 'nfdump-csv-fast', 'nfdump-csv-1.7.1', 'csv:%sa,%inam,%uname,%td,%mpls1,%evt']) {
+  const names = ['nfdump-csv', 'nfdump-csv-fast', 'nfdump-csv-1.7.1', 'csv:%sa,%inam,%uname,%td,%mpls1,%evt']
+  for (const name of names) {
     fc.assert(fc.property(batches, (batch) => {
-      const [head, ...rows] = bytesOf(formatNamed(name), [batch]).toString().split(/\nSummary/)[0].trimEnd().split('\n')
-      for (const row of rows) assert.equal(cellsOf(row), cellsOf(head), row)
+      const text = bytesOf(formatNamed(name), [batch]).toString().replaceAll(/"(?:[^"]|"")*"/g, '')
+      const [head, ...rows] = text.split(/\nSummary/)[0].trimEnd().split('\n').map((row) => row.split(',').length)
+      assert.deepEqual(rows, rows.map(() => head))
     }), { seed: 1, numRuns: 50 })
   }
 })
-
-function cellsOf(row: string): number {
-  return row.replaceAll(/"(?:[^"]|"")*"/g, '').split(',').length
-}
 
 test('all formats and all tokens print the largest values', () => {
   const flow: Flow = Object.fromEntries(FIELDS.map((field) => [field.name, largest(field)]))
@@ -236,7 +235,7 @@ test('all formats and all tokens print the largest values', () => {
 test('fields that a format has no place for are counted', () => {
   const encoder = formatNamed('nfdump-csv').encoder!({})
   encoder.encode(batchOf(FLOWS))
-  const { fields } = encoder.loss!()
-  assert.equal(fields[ID.vlanId], 1)
-  assert.deepEqual(ids('bytes', 'src_addr', 'proto', 'flow_start').map((id) => fields[id]), [0, 0, 0, 0])
+  const { leftOut } = encoder.loss!()
+  assert.equal(leftOut[ID.vlanId], 1)
+  assert.deepEqual(ids('bytes', 'src_addr', 'proto', 'flow_start').map((id) => leftOut[id]), [0, 0, 0, 0])
 })

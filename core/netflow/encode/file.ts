@@ -24,11 +24,11 @@ const MOST_DOMAINS = 256
 const TIMES = [ID.flowStart, ID.flowEnd, ID.eventTime, ID.revFlowStart, ID.revFlowEnd]
 
 /**
- * An encoder of IPFIX files: messages one behind the other, each of one observation domain, in which templates are
- * announced once, before their first records.
+ * An encoder of IPFIX files: messages one behind the other, each of one observation domain, in which templates
+ * are announced once, before their first records.
  *
- * Flows keep their order within their domain. Records tell when and from whom the flows came, since there is no
- * datagram to tell it.
+ * Flows keep their order within their domain. Records tell when and from whom the flows came, since there is
+ * no datagram to tell it.
  */
 export function fileEncoder(): FileEncoder {
   const encoders = new Map<number, DatagramEncoder>() // by domain

@@ -44,7 +44,7 @@ async function start(
   const errors: unknown[] = []
   let isReady: () => void = () => {}
   const backlog = newBacklog({
-    allocate: (size) => new Uint8Array(size),
+    allocate: (size) => new Uint8Array(size), makeRoom: () => false,
     spool, counters, memory, onReady: () => isReady(), onError: (error) => errors.push(error),
   })
   let number = 0

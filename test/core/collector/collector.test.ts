@@ -5,7 +5,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startCollector, type Collector, type CollectorOptions } from '../../../core/collector/collector.ts'
+import type { RowFilter } from '../../../core/collector/decoding.ts'
 import { rowFilter } from '../../../core/collector/row-filter.ts'
+import { ID } from '../../../core/flow/fields.ts'
 import { parsePrefix } from '../../../core/flow/prefix.ts'
 import { openNodeReceiver } from '../../../core/net/receiver.ts'
 import { NO_RULES } from '../../../core/netflow/sampling-rules.ts'
@@ -138,6 +140,48 @@ test('a filter drops rows, and they are counted, for their exporter too', async 
   const { counters, exporters } = collector.report()
   assert.deepEqual([counters.records, counters.filtered], [5, 2])
   assert.deepEqual([exporters[0].records, exporters[0].filtered], [5, 2])
+})
+
+/** A filter that keeps rows whose bytes leave `rest` by 2. */
+function filterBy(rest: number): RowFilter {
+  return rowFilter((batch, selected) => {
+    let count = 0
+    for (let row = 0; row < batch.length; row++) {
+      count += selected[row] = Number(batch.bytes[row] % 2 === rest)
+    }
+    return count
+  })
+}
+
+test('other settings hold for what is received afterwards, not for what was', async () => {
+  const { collector, sink, send, until } = await start({ filter: filterBy(0) })
+  const { counters } = collector.report()
+  await send(v5(5, 0))
+  await until(() => counters.records === 5) // decoded, but in no sink yet
+  collector.configure({
+    allow: [], filter: filterBy(1), sampling: { defaults: [], overrides: [{ ...parsePrefix('127.0.0.0/8')!, rate: 7 }] },
+  })
+  await send(v5(3, 5))
+  await until(() => counters.records === 8) // before the segment ends
+  collector.rotate()
+  await send(v5(5, 8))
+  await collector.stop()
+  assert.deepEqual([...sink.segments.values()].map(({ rows }) => ({
+    bytes: [...rows.bytes.subarray(0, rows.length)],
+    rates: rows.has(ID.samplingRate) ? [...rows.samplingRate.subarray(0, rows.length)] : [],
+  })), [{ bytes: [2, 4, 2], rates: [] }, { bytes: [1, 3, 5], rates: [7, 7, 7] }])
+  assert.deepEqual([counters.records, counters.filtered], [13, 7])
+})
+
+test('exporters are refused at once when they are not allowed any more', async () => {
+  const { collector, sink, send, until } = await start()
+  const { counters } = collector.report()
+  await send(v5(1, 0))
+  await until(() => counters.datagrams === 1)
+  collector.configure({ allow: [parsePrefix('10.0.0.0/8')!], sampling: NO_RULES })
+  await send(v5(1, 1))
+  await collector.stop()
+  assert.deepEqual([counters.datagrams, counters.refused, sink.rows().length], [2, 1, 1])
 })
 
 test('exporters that are not allowed are refused and counted', async () => {

@@ -68,7 +68,7 @@ async function start(
   }
   const lanes = await startLanes<Task>({
     sockets, task: task(), spool: join(archive, 'state', 'spool'), sinks: [archiveSink(archive)],
-    sampling: NO_RULES,
+    settings: { sampling: NO_RULES },
     onError: (error) => faults.push(String(error)),
     onFault: (error, exporter) => faults.push(`${exporter}: ${error.message}`),
     onLaneFault: (exporter, reason) => faults.push(`${exporter}: ${reason}`),
@@ -109,6 +109,7 @@ test('rotations, filters and faults reach the lanes, and come from them', { skip
   lanes.rotate()
   while (files.length < LANES) await lanes.report()
   lanes.configure(task({ filter: 'src port 7' }))
+  lanes.rotate()
   for (const source of SOURCES) {
     await sendFrom(source, port, v5Datagram(), v5Datagram({ srcPort: 7 }), Buffer.from('damaged'))
   }

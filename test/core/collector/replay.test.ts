@@ -7,15 +7,19 @@ import { test, type TestContext } from 'node:test'
 import { hourFolder, segmentTime } from '../../../core/archive/names.ts'
 import { openArchiveWriter } from '../../../core/archive/writer.ts'
 import { ledgerOf, type LedgerRow } from '../../../core/collector/ledger.ts'
-import { recover, type Recovery, type ReplayOptions } from '../../../core/collector/replay.ts'
+import { recover, type ReplayOptions } from '../../../core/collector/replay.ts'
+import type { CollectorCounters } from '../../../core/collector/report.ts'
+import { startSegments } from '../../../core/collector/segments.ts'
 import { archiveSink, type Sink } from '../../../core/collector/sink.ts'
 import { listSegments } from '../../../core/collector/spool-files.ts'
+import { readState } from '../../../core/collector/spool-state.ts'
 import { openSpool, type Spool } from '../../../core/collector/spool.ts'
 import { openDuck, quote } from '../../../core/duck/duck.ts'
 import { FlowBatch } from '../../../core/flow/batch.ts'
+import type { Exporters } from '../../../core/netflow/exporters.ts'
 import { NO_RULES } from '../../../core/netflow/sampling-rules.ts'
-import { saveExporters } from '../../../core/netflow/snapshot.ts'
-import { collector, set, template, u32, v9 } from '../netflow/messages.ts'
+import { restoreExporters, saveExporters } from '../../../core/netflow/snapshot.ts'
+import { collector, ipfix, set, template, u32, v9 } from '../netflow/messages.ts'
 import { memorySink, type MemorySink } from './memory-sink.ts'
 import { blocksOf, datagramOf, temporaryFolder } from './spooled.ts'
 
@@ -59,34 +63,46 @@ function stateAfter(...datagrams: Uint8Array[]): Uint8Array {
   return saveExporters(decoder.exporters)
 }
 
-interface Recovered extends Recovery {
+interface Recovered {
   readonly first: string
+  readonly exporters: Exporters
+  /** How many segments were decoded again, if that was told. */
+  readonly replayed: number
   readonly errors: string[]
   readonly files: [string, number][]
   /** Ids of the segments that stay. */
   readonly left: string[]
 }
 
-/** Recover a spool, with calls of it going to `faulty` first. */
+/** Recover a spool as a collector does that is stopped at once, with calls of it going to `faulty` first. */
 async function recovered(
   folder: string, sinks: readonly Sink[], faulty: Partial<Spool> = {},
 ): Promise<Recovered> {
   const spool = await openSpool(folder)
   const errors: string[] = []
   const files: [string, number][] = []
-  const options: ReplayOptions = {
-    sampling: NO_RULES,
-    onError: (error) => errors.push(String(error)),
-    onFault: (error) => errors.push(String(error)),
-    onFile: (path, rows) => files.push([path, rows]),
-  }
+  let replayed = 0
+  const options = {
+    onError: (error: unknown) => errors.push(String(error)),
+    onFault: (error: unknown) => errors.push(String(error)),
+    onFile: (path: string, rows: number) => files.push([path, rows]),
+  } satisfies ReplayOptions
+  const settings = { sampling: NO_RULES }
   const first = spool.segment
   const older = (await listSegments(folder)).filter(({ id }) => id !== first)
   const used = Object.assign(Object.create(spool) as Spool, faulty)
-  const recovery = await recover(used, older, first, sinks, options)
+  const { exporters, formers } = await recover(used, older, first, settings, options)
+  const counters: CollectorCounters = {
+    datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
+  }
+  const segments = startSegments({
+    ...options, spool: used, directory: folder, sinks, first, exporters, formers, settings, counters,
+    settingsFrom: () => undefined, onReady() {}, onRecovered: (count) => { replayed = count },
+  })
+  await segments.stop()
   await spool.close()
   const left = (await listSegments(folder)).map(({ id }) => id)
-  return { ...recovery, first, errors, files, left }
+  return { exporters, first, replayed, errors, files, left }
 }
 
 function bytesOf(sink: MemorySink): Record<string, number[]> {
@@ -100,10 +116,10 @@ test('segments come into the sinks in order, each with what was announced before
     { datagrams: [announced(0, 1, 2)] }, { datagrams: [data(1, 3)] }, { datagrams: [data(3, 4), data(4, 5)] },
   ])
   const sink = memorySink()
-  const { replayed, unfinished, errors, exporters, first, left, files } = await recovered(folder, [sink])
+  const { replayed, errors, exporters, first, left, files } = await recovered(folder, [sink])
   assert.deepEqual([...sink.segments.keys()], ids)
   assert.deepEqual(bytesOf(sink), { [ids[0]]: [1, 2], [ids[1]]: [3], [ids[2]]: [4, 5] })
-  assert.deepEqual([replayed, unfinished, errors], [3, [], []])
+  assert.deepEqual([replayed, errors], [3, []])
   assert.deepEqual(files, [[ids[0], 2], [ids[1], 1], [ids[2], 2]])
   // the ledgers go on from each to the next: message 2 is missing
   assert.deepEqual([...sink.segments.values()].map(({ ledger: [row] }) => {
@@ -140,7 +156,7 @@ test('a segment that a sink has is not brought there again, and the next has its
     const [has, lacks] = [memorySink(), memorySink('other')]
     has.segments.set(ids[0], { rows: new FlowBatch(), samples: [], ledger: [] })
     const one = await recovered(folder, [has])
-    assert.deepEqual([bytesOf(has), one.replayed, one.unfinished], [{ [ids[0]]: [], [ids[1]]: [2] }, 1, []])
+    assert.deepEqual([bytesOf(has), one.replayed, one.left], [{ [ids[0]]: [], [ids[1]]: [2] }, 1, [one.first]])
     const again = await spoolOf(t, [
       { datagrams: [first] }, { datagrams: [data(1, 2)], ...state && { state } },
     ])
@@ -149,6 +165,26 @@ test('a segment that a sink has is not brought there again, and the next has its
     await recovered(again.folder, [has, lacks])
     assert.deepEqual(bytesOf(has), { [again.ids[0]]: [], [again.ids[1]]: [2] })
     assert.deepEqual(bytesOf(lacks), { [again.ids[0]]: [1], [again.ids[1]]: [2] })
+  }
+})
+
+test('connections end with their process: their state is not kept for what comes after', async (t) => {
+  const folder = join(temporaryFolder(t), 'spool')
+  const spool = await openSpool(folder)
+  const message = ipfix({}, set(2, template(256, [1, 4])), set(256, u32(1)))
+  const blocks = blocksOf(
+    { ...datagramOf(message, EXPORTER, 4739), session: true }, datagramOf(announced(0, 2), EXPORTER),
+  )
+  spool.append(blocks, 0, blocks.length)
+  await spool.close()
+  const sink = memorySink()
+  const { exporters, errors, left, first } = await recovered(folder, [sink])
+  assert.deepEqual([Object.values(bytesOf(sink)), errors, left], [[[1, 2]], [], [first]])
+  const [{ statePath }] = await listSegments(folder)
+  const { bytes } = await readState(statePath)
+  for (const all of [exporters, restoreExporters(bytes!)]) {
+    const [{ sessionDomains, domains, counters }] = all.byKey.values()
+    assert.deepEqual([sessionDomains, domains.size, counters.records], [0, 1, 2])
   }
 })
 
@@ -189,16 +225,12 @@ test('a sink that fails gets its segments later, the others and what comes behin
     const { folder, ids } = await spoolOf(t, [{ datagrams: [announced(0, 1)] }, { datagrams: [data(1, 2)] }])
     const first = await recovered(folder, [sink, broken])
     assert.deepEqual(bytesOf(sink), { [ids[0]]: [1], [ids[1]]: [2] })
-    assert.deepEqual(first.unfinished, [
-      { segment: ids[0], next: ids[1], sinks: [broken] },
-      { segment: ids[1], next: first.first, sinks: [broken] },
-    ])
-    assert.deepEqual(first.left, [...ids, first.first])
-    assert.equal(first.errors.length, 2)
+    assert.deepEqual([first.left, first.replayed], [[...ids, first.first], 0])
+    assert.ok(first.errors.length > 0 && first.errors.every((error) => /disk full|cannot open/.test(error)))
     broken.failing = {}
     const second = await recovered(folder, [sink, broken])
     assert.deepEqual(bytesOf(broken), bytesOf(sink))
-    assert.deepEqual([second.unfinished, second.errors, second.left], [[], [], [second.first]])
+    assert.deepEqual([second.replayed, second.errors, second.left], [2, [], [second.first]])
     assert.deepEqual([sink.writers, broken.writers], [0, 0])
   }
 })
@@ -208,11 +240,11 @@ test('a segment stays until the next has its state', async (t) => {
   const sink = memorySink()
   const full = async (): Promise<void> => { throw new Error('disk full') }
   const first = await recovered(folder, [sink], { writeState: full })
-  assert.deepEqual(first.errors, ['Error: disk full', 'Error: disk full'])
-  assert.deepEqual([bytesOf(sink), first.left], [{}, ids])
+  assert.deepEqual(first.errors, Array(3).fill('Error: disk full'))
+  assert.deepEqual([bytesOf(sink), first.left], [{ [ids[0]]: [1], [ids[1]]: [2] }, ids])
   assert.equal(ledgerOf(first.exporters)[0].records, 2) // collecting goes on with what is known
   const second = await recovered(folder, [sink])
-  assert.deepEqual(bytesOf(sink), { [ids[0]]: [1], [ids[1]]: [2] })
+  assert.deepEqual([bytesOf(sink), second.errors], [{ [ids[0]]: [1], [ids[1]]: [2] }, []]) // once
   assert.deepEqual(second.left, [second.first])
 })
 
@@ -225,10 +257,9 @@ test('a segment that cannot be read is told and stays, and the others are recove
   rmSync(path)
   mkdirSync(path)
   const sink = memorySink()
-  const { errors, unfinished, left, first } = await recovered(folder, [sink])
+  const { errors, left, first } = await recovered(folder, [sink])
   assert.match(errors.join(), /EISDIR/)
   assert.deepEqual(bytesOf(sink), { [ids[0]]: [1], [ids[2]]: [3] })
-  assert.deepEqual(unfinished.map(({ segment }) => segment), [ids[1]])
   assert.deepEqual(left, [ids[1], first])
 })
 

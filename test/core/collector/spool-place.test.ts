@@ -58,7 +58,7 @@ async function openPlace(
   const errors: string[] = []
   const recovered: number[] = []
   const opened = await openSpoolPlace(place, lanes, {
-    sinks: [sink], sampling: NO_RULES,
+    sinks: [sink], settings: { sampling: NO_RULES },
     onError: (error) => errors.push(String(error)),
     onFault: (error) => errors.push(String(error)),
     onFile() {},
@@ -66,6 +66,13 @@ async function openPlace(
   })
   t.after(() => opened.former.stop())
   return { ...opened, sink, errors, recovered }
+}
+
+/** Recover what is there, and wait until the sink has it. @returns what was known */
+async function bringIn({ former }: Opened): Promise<Uint8Array[]> {
+  const states = await former.recover()
+  while (former.waiting > 0) await new Promise((resolve) => setImmediate(resolve))
+  return states
 }
 
 /** What lane `lane` of `lanes` knows by snapshots: by exporter, datagrams heard and messages missing. */
@@ -112,7 +119,7 @@ test('a collector without lanes has the place itself, others a folder for each l
   await alone.former.stop()
   const two = await openPlace(t, place, 2)
   assert.deepEqual(two.own, [join(place, 'lane-1-of-2-from-1'), join(place, 'lane-2-of-2-from-1')])
-  assert.deepEqual([two.after, two.former.isEmpty, await two.former.recover()], [0, true, []])
+  assert.deepEqual([two.after, two.former.isEmpty, await bringIn(two)], [0, true, []])
 })
 
 test('a collector of as many lanes goes on with their spools', async (t) => {
@@ -153,7 +160,7 @@ test('what one collector has left is brought in, and what it knew goes to the ne
     ['/lane-1-of-3-from-3', '/lane-2-of-3-from-3', '/lane-3-of-3-from-3'])
   assert.deepEqual([three.after, three.former.waiting, three.former.isEmpty], [2, 2, false])
   assert.ok(three.former.bytes > 0)
-  const states = await three.former.recover()
+  const states = await bringIn(three)
   assert.deepEqual(bytesOf(three.sink), [0, 1, 2, 3, 10, 11])
   assert.deepEqual([three.recovered, three.errors, three.former.waiting, three.former.bytes], [[2], [], 0, 0])
   assert.deepEqual(await Promise.all([0, 1, 2].map((lane) => knownBy(lane, 3, states))), [
@@ -161,7 +168,7 @@ test('what one collector has left is brought in, and what it knew goes to the ne
   ])
   // until it is kept elsewhere, what tells it stays: it can be told again
   assert.equal((await listSegments(place)).length, 1)
-  assert.deepEqual(await knownBy(1, 3, await three.former.recover()), { [A]: '2 2', [D]: '2 0' })
+  assert.deepEqual(await knownBy(1, 3, await bringIn(three)), { [A]: '2 2', [D]: '2 0' })
   assert.equal(bytesOf(three.sink).length, 6)
   mkdirSync(three.own[0])
   await three.former.release()
@@ -178,7 +185,7 @@ test('what lanes have left goes to a collector without, which has the place itse
   await writeSpool(two, 1, [[{ from: C, sequence: 1, bytes: 3, isAnnounced: true }]])
   const alone = await openPlace(t, place, 1)
   assert.deepEqual([alone.own, alone.after], [[place], 2])
-  const states = await alone.former.recover()
+  const states = await bringIn(alone)
   assert.deepEqual(bytesOf(alone.sink), [1, 2, 3])
   assert.deepEqual(await knownBy(0, 1, states), { [C]: '1 0', [A]: '2 0' })
   // a ledger has the exporters of its lane only
@@ -207,13 +214,13 @@ test('collectors that ended before they had what the former knew hand it on in t
   const sink = memorySink()
   const four = await openPlace(t, place, 4, sink)
   assert.equal(four.own[3], join(place, 'lane-4-of-4-from-7'))
-  const states = await four.former.recover()
+  const states = await bringIn(four)
   assert.deepEqual([bytesOf(sink), four.errors], [[1, 2, 5, 6, 7, 8], []])
   assert.deepEqual(await knownBy(ownerOf(A, 4), 4, states), { [A]: '6 2' })
   await four.former.stop()
   // nor had this one: the next brings nothing in again, but it knows as much
   const five = await openPlace(t, place, 5, sink)
-  assert.deepEqual(await knownBy(ownerOf(A, 5), 5, await five.former.recover()), { [A]: '6 2' })
+  assert.deepEqual(await knownBy(ownerOf(A, 5), 5, await bringIn(five)), { [A]: '6 2' })
   assert.deepEqual([bytesOf(sink), five.recovered], [[1, 2, 5, 6, 7, 8], []])
   await five.former.release()
   assert.deepEqual(readdirSync(place).filter((name) => !name.startsWith('lock')), [])
@@ -229,7 +236,7 @@ test('a state counts before what came earlier', async (t) => {
   const state = stateOf({ from: A, sequence: 3, bytes: 0 }, { from: A, sequence: 4, bytes: 0 })
   await writeSpool(alone, 0, [[{ from: A, sequence: 6, bytes: 2 }]], state)
   const three = await openPlace(t, place, 3)
-  assert.deepEqual(await knownBy(1, 3, await three.former.recover()), { [A]: '3 1' })
+  assert.deepEqual(await knownBy(1, 3, await bringIn(three)), { [A]: '3 1' })
 })
 
 test('what a sink does not take stays, and is brought in later, by this collector or the next', async (t) => {
@@ -252,7 +259,7 @@ test('what a sink does not take stays, and is brought in later, by this collecto
   assert.equal(two.former.waiting, 3)
   sink.failing = {}
   const three = await openPlace(t, place, 2, sink)
-  assert.deepEqual(await knownBy(0, 2, await three.former.recover()), { [A]: '3 0' })
+  assert.deepEqual(await knownBy(0, 2, await bringIn(three)), { [A]: '3 0' })
   assert.deepEqual([bytesOf(sink), three.recovered], [[1, 2, 3], [3]])
   await three.former.release()
   assert.deepEqual(await listSegments(place), [])

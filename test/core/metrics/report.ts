@@ -26,8 +26,10 @@ export function reportOf(...exporters: readonly LedgerRow[]): CollectorReport {
     streams: [{ endpoint: 'tcp://[::]:4739', connections: 2, accepted: 6, refused: 1, faults: 3 }],
     forwards: [{ endpoint: 'udp://192.0.2.7:2055', sent: 990, dropped: 7 }],
     sinks: [
-      { name: 'archive', rows: 19_000, counterSamples: 60, files: 12, bytes: 456_789, lost: 8, failures: 1 },
-      { name: 'a "b"\\c\nd', rows: 0, counterSamples: 0, files: 0, bytes: 0, lost: 0, failures: 0 },
+      { name: 'archive', rows: 19_000, counterSamples: 60, files: 12, bytes: 456_789, lost: 8, failures: 1,
+        waiting: 2, hanging: 1 },
+      { name: 'a "b"\\c\nd', rows: 0, counterSamples: 0, files: 0, bytes: 0, lost: 0, failures: 0, waiting: 0,
+        hanging: 0 },
     ],
     exporters,
     spool: { bytes: 65_536, limit: 1e9, waiting: 2 },
