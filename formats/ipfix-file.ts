@@ -11,8 +11,8 @@ import { candidateAt, firstSetFits, FOUND, HEADER_SIZE, lengthAt, messageAt } fr
 /**
  * IPFIX files, RFC 5655: the messages of any number of observation domains, one behind the other.
  *
- * Nobody knows when and from whom messages came: flows have `received` and `exporter_addr` where their records
- * tell them, as those that flowkit writes do (elements 258, 130 and 131).
+ * Nobody knows when and from whom messages came: flows have `received` and `exporter_addr` where their
+ * records tell them, as those that flowkit writes do (elements 258, 130 and 131).
  */
 export const ipfixFile: FlowFormat = {
   name: 'ipfix-file',

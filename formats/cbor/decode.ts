@@ -165,7 +165,7 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
 }
 
 /**
- * How sure it is that `head` begins such a sequence: its first map is flowkit's header, or has names of fields.
+ * How sure it is that `head` begins one: its first map is flowkit's header, or has names of fields.
  */
 export function probeCbor(head: Uint8Array): number {
   const keys = firstKeys(cursorOf(head))

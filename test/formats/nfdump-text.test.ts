@@ -5,7 +5,8 @@ import fc from 'fast-check'
 import { FlowkitError } from '../../core/flow/errors.ts'
 import { FIELDS, ID } from '../../core/flow/fields.ts'
 import { FLOW_TYPE } from '../../core/flow/names.ts'
-import type { FlowFormat, WriteRequest } from '../../formats/format.ts'
+import type { WriteRequest } from '../../formats/format.ts'
+import { findFormat } from '../../formats/locations.ts'
 import { formatOf, nfdumpText } from '../../formats/nfdump-text.ts'
 import { TOKEN_NAMES } from '../../formats/nfdump-text/tokens.ts'
 import { batches, batchOf, bytesOf, ids, largest, plainRow, textOf, type Flow } from './flows.ts'
@@ -16,13 +17,9 @@ function micros(time: string): number {
   return Date.parse(`${time}Z`) * 1000
 }
 
-function formatNamed(name: string): FlowFormat {
-  return nfdumpText.find((each) => each.name === name) ?? formatOf(name) ?? assert.fail(`no format ${name}`)
-}
-
 /** The lines of one flow. */
 function rowOf(name: string, flow: Flow, request: WriteRequest = {}): string {
-  return textOf(formatNamed(name), [flow], { quiet: true, ...request })
+  return textOf(findFormat(name), [flow], { quiet: true, ...request })
 }
 
 const COMMON: Flow = {
@@ -79,7 +76,7 @@ for (const section of texts.split(/^=== /m).slice(1)) {
       flow.event_time === undefined ? flow : { ...flow, flow_start: 0, flow_end: 0 }
     )) : FLOWS
     const request = { ipv6Full: option === '6', plainNumbers: option === 'N', quiet: name.startsWith('fmt:') }
-    const [printed] = textOf(formatNamed(name), flows, request).split(/^Summary/m)
+    const [printed] = textOf(findFormat(name), flows, request).split(/^Summary/m)
     assert.equal(printed, section.slice(title.length + 1))
   })
 }
@@ -104,7 +101,7 @@ test('a text is the same in however many batches the flows come', () => {
 })
 
 test('the summary ends with counts and times of the run', () => {
-  const [, rest] = textOf(formatNamed('long'), FLOWS).split(/^(?=Summary)/m)
+  const [, rest] = textOf(findFormat('long'), FLOWS).split(/^(?=Summary)/m)
   assert.match(rest, new RegExp('^' + [
     'Summary: total flows: 5, total bytes: 119591, total packets: 9, avg bps: 18599, avg pps: 0, avg bpp: 13287',
     'Time window: 2026-11-20 22:59:09.833 - 2026-11-20 23:00:01.270, Duration:    00:00:51.437',
@@ -112,9 +109,9 @@ test('the summary ends with counts and times of the run', () => {
     'Sys: \\d+\\.\\d{4}s User: \\d+\\.\\d{4}s '
       + 'Wall: \\d+\\.\\d{4}s flows/second: \\d+\\.\\d Runtime: \\d+\\.\\d{4}s\n$',
   ].join('\n')))
-  const plain = textOf(formatNamed('line'), [{ bytes: 2_300_000 }], { plainNumbers: true })
+  const plain = textOf(findFormat('line'), [{ bytes: 2_300_000 }], { plainNumbers: true })
   assert.ok(plain.includes('total flows: 1, total bytes: 2300000, total packets: 0, avg bps: 0,'))
-  const old = textOf(formatNamed('nfdump-csv-1.7.1'), FLOWS)
+  const old = textOf(findFormat('nfdump-csv-1.7.1'), FLOWS)
   assert.ok(old.endsWith('\nSummary\nflows,bytes,packets,avg_bps,avg_pps,avg_bpp\n5,119591,9,18599,0,13287\n'))
 })
 
@@ -122,7 +119,7 @@ test("line-1.6 is nfdump 1.6's", () => {
   const flows: Flow[] = [
     { ...FLOWS[0], bytes: 1_234_567 }, { proto: 99, src_addr: '192.0.2.1', dst_addr: '192.0.2.2' },
   ]
-  const text = textOf(formatNamed('line-1.6'), flows)
+  const text = textOf(findFormat('line-1.6'), flows)
   const [before, after] = text.split(/^(?=Total)/m)
   assert.equal(before, `\
 Date first seen          Duration Proto      Src IP Addr:Port          Dst IP Addr:Port   Packets    Bytes Flows
@@ -133,7 +130,7 @@ Time window: 2026-11-20 23:00:01 - 2026-11-20 23:00:01
 `)
   assert.match(after, new RegExp('^Total flows processed: 2, Blocks skipped: 0, Bytes read: 0\n'
     + 'Sys: \\d+\\.\\d{3}s flows/second: \\S+ +Wall: \\d+\\.\\d{3}s flows/second: \\S+ +\n$'))
-  assert.ok(textOf(formatNamed('line-1.6'), []).includes('\nNo matched flows\nSummary: total flows: 0,'))
+  assert.ok(textOf(findFormat('line-1.6'), []).includes('\nNo matched flows\nSummary: total flows: 0,'))
 })
 
 test('formats of tokens hold text, lines by name and other formats', () => {
@@ -143,13 +140,13 @@ test('formats of tokens hold text, lines by name and other formats', () => {
   assert.equal(rowOf('%sa<–>%da', flow), '     10.20.1.161<–>   198.51.100.46\n')
   assert.equal(rowOf('fmt:%sp%n%dp', flow), ' 43124\n    80\n')
   assert.equal(rowOf('fmt:', flow), '\n')
-  assert.equal(textOf(formatNamed('fmt: %pkt (%sp)'), []).split('\n')[0], '  Packets (Src Pt)'.replace(/[()]/g, ' '))
+  assert.equal(textOf(findFormat('fmt: %pkt (%sp)'), []).split('\n')[0], '  Packets (Src Pt)'.replace(/[()]/g, ' '))
   assert.equal(rowOf('FMT:%sp', flow), ' 43124\n')
-  assert.equal(textOf(formatNamed('csv:%sa, %dp,%csv'), [flow]),
+  assert.equal(textOf(findFormat('csv:%sa, %dp,%csv'), [flow]),
     'srcAddr,dstPort,firstSeen,duration,proto,srcAddr,srcPort,dstAddr,dstPort,packets,bytes,flows\n'
-    + `10.20.1.161,80,${textOf(formatNamed('nfdump-csv'), [flow]).split('\n')[1]}\n`)
-  const wide = textOf(formatNamed('long'), FLOWS, { ipv6Full: true, quiet: true })
-  assert.equal(textOf(formatNamed('long6'), FLOWS, { quiet: true }), wide)
+    + `10.20.1.161,80,${textOf(findFormat('nfdump-csv'), [flow]).split('\n')[1]}\n`)
+  const wide = textOf(findFormat('long'), FLOWS, { ipv6Full: true, quiet: true })
+  assert.equal(textOf(findFormat('long6'), FLOWS, { quiet: true }), wide)
   for (const name of ['long', 'json', 'json6', 'fmt', 'LINE', '6']) assert.equal(formatOf(name), undefined)
 })
 
@@ -174,7 +171,7 @@ test('a flow from a tunnel has a line for the tunnel before its own', () => {
   const flow: Flow = {
     ...FLOWS[2], tun_proto: 47, tun_src_addr: '192.0.2.1', tun_dst_addr: '192.0.2.2',
   }
-  assert.equal(textOf(formatNamed('line'), [flow, FLOWS[0]], { quiet: true }), `\
+  assert.equal(textOf(findFormat('line'), [flow, FLOWS[0]], { quiet: true }), `\
 2026-11-20 22:59:40.735     00:00:05.000 GRE          192.0.2.1:0     ->        192.0.2.2:0            2      300     1
 ${rowOf('line', FLOWS[2])}${rowOf('line', FLOWS[0])}`)
   assert.equal(rowOf('fmt:%sa %sp', { ...flow, tun_src_addr: null }), '      10.20.0.26  52072\n')
@@ -185,7 +182,7 @@ ${rowOf('line', FLOWS[2])}${rowOf('line', FLOWS[0])}`)
 test('text from exporters cannot break out of its line, cell or string', () => {
   const flow: Flow = { in_if_name: 'a\n"b", c\t\u007f', user_name: '"\\\r\n€', pf_action: 1 }
   assert.equal(rowOf('fmt:%inam|%uname|', flow), ' a?"b", c??|"\\??€|\n')
-  assert.equal(textOf(formatNamed('csv:%inam,%uname'), [flow]),
+  assert.equal(textOf(findFormat('csv:%inam,%uname'), [flow]),
     'inIfName,nselUser\n" a\n""b"", c\t\x7f","""\\\r\n€"\n')
   assert.equal((JSON.parse(rowOf('nfdump-ndjson', flow)) as { user_name: string }).user_name, '"\\\r\n€')
   assert.ok(!rowOf('raw', flow).includes('\t'))
@@ -194,8 +191,8 @@ test('text from exporters cannot break out of its line, cell or string', () => {
 test('JSON of random batches is JSON, with all the numbers and addresses of the flows', () => {
   fc.assert(fc.property(batches, (batch) => {
     const [pretty, old] = ['nfdump-json', 'nfdump-json-1.7.1']
-      .map((name) => JSON.parse(bytesOf(formatNamed(name), [batch]).toString()) as Record<string, unknown>[])
-    const dense = bytesOf(formatNamed('nfdump-ndjson'), [batch]).toString().split('\n').slice(0, -1)
+      .map((name) => JSON.parse(bytesOf(findFormat(name), [batch]).toString()) as Record<string, unknown>[])
+    const dense = bytesOf(findFormat('nfdump-ndjson'), [batch]).toString().split('\n').slice(0, -1)
       .map((line) => JSON.parse(line) as Record<string, unknown>)
     assert.deepEqual(dense, pretty)
     assert.equal(old.length, batch.length)
@@ -213,7 +210,7 @@ test('every row of a CSV of random batches has all cells', () => {
   const names = ['nfdump-csv', 'nfdump-csv-fast', 'nfdump-csv-1.7.1', 'csv:%sa,%inam,%uname,%td,%mpls1,%evt']
   for (const name of names) {
     fc.assert(fc.property(batches, (batch) => {
-      const text = bytesOf(formatNamed(name), [batch]).toString().replaceAll(/"(?:[^"]|"")*"/g, '')
+      const text = bytesOf(findFormat(name), [batch]).toString().replaceAll(/"(?:[^"]|"")*"/g, '')
       const [head, ...rows] = text.split(/\nSummary/)[0].trimEnd().split('\n').map((row) => row.split(',').length)
       assert.deepEqual(rows, rows.map(() => head))
     }), { seed: 1, numRuns: 50 })
@@ -233,7 +230,7 @@ test('all formats and all tokens print the largest values', () => {
 })
 
 test('fields that a format has no place for are counted', () => {
-  const encoder = formatNamed('nfdump-csv').encoder!({})
+  const encoder = findFormat('nfdump-csv').encoder!({})
   encoder.encode(batchOf(FLOWS))
   const { leftOut } = encoder.loss!()
   assert.equal(leftOut[ID.vlanId], 1)

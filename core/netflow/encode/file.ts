@@ -24,8 +24,8 @@ const MOST_DOMAINS = 256
 const TIMES = [ID.flowStart, ID.flowEnd, ID.eventTime, ID.revFlowStart, ID.revFlowEnd]
 
 /**
- * An encoder of IPFIX files: messages one behind the other, each of one observation domain, in which templates
- * are announced once, before their first records.
+ * An encoder of IPFIX files: messages one behind the other, each of one observation domain, in which
+ * templates are announced once, before their first records.
  *
  * Flows keep their order within their domain. Records tell when and from whom the flows came, since there is
  * no datagram to tell it.
@@ -105,7 +105,7 @@ export function fileEncoder(): FileEncoder {
   }
 }
 
-/** Say of rows whose source does not how many digits their times have: as many as tell all of them exactly. */
+/** Give times whose source does not say how many digits they have as many as tell all of them exactly. */
 function declareDigits(batch: FlowBatch): void {
   const { length, shape, shapes } = batch
   const digits = shapes.map(({ timeDigits }): TimeDigits => timeDigits)

@@ -100,7 +100,8 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
     template = templates.get(key)
     if (!template) {
       if (templates.size >= MAX_TEMPLATES) forgetTemplates()
-      template = outTemplate(nextId, shape, forms, version, { rate: rates[row], etype, timeDigits, arrival })
+      const layout = { rate: rates[row], etype, timeDigits, arrival }
+      template = outTemplate(nextId, shape, forms, version, layout)
       nextId = nextId === LAST_TEMPLATE ? FIRST_TEMPLATE : nextId + 1
       templates.set(key, template)
     }
