@@ -78,8 +78,8 @@ export const PIPE_ROW: readonly Piece[] = row('|', [
 ])
 
 /** The header of `OLD_CSV_ROW`. */
-export const OLD_CSV_HEADER: string = 'ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,das,'
-  + 'smk,dmk,dtos,dir,nh,nhb,svln,dvln,ismc,odmc,idmc,osmc,'
+export const OLD_CSV_HEADER: string = 'ts,te,td,sa,da,sp,dp,pr,flg,fwd,stos,ipkt,ibyt,opkt,obyt,in,out,sas,'
+  + 'das,smk,dmk,dtos,dir,nh,nhb,svln,dvln,ismc,odmc,idmc,osmc,'
   + 'mpls1,mpls2,mpls3,mpls4,mpls5,mpls6,mpls7,mpls8,mpls9,mpls10,cl,sl,al,ra,eng,exid,tr\n'
 
 /** A value as in lines, padded, in the place of a CSV. */

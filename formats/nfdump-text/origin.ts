@@ -14,8 +14,8 @@ const ENGINE_FIELDS = [ID.type, ID.engineType, ID.engineId, ID.observationDomain
 const PACKET_ENGINE = 17 * 256 + 1
 
 /**
- * The type and id of the engine as one number: of NetFlow v9, which has none in its header, the lower bytes of
- * the observation domain.
+ * The type and id of the engine as one number: of NetFlow v9, which has none in its header, the lower bytes
+ * of the observation domain.
  */
 function engineOf(context: Context): (row: number) => number {
   const { batch, shape: { mask } } = context

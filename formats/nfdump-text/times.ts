@@ -18,7 +18,7 @@ export function startOf(
 }
 
 /** How long flows took, in ms; 0 where an end is missing or before the start. */
-export function durationOf(context: Context): ((row: number) => number) | undefined {
+function durationOf(context: Context): ((row: number) => number) | undefined {
   const start = startOf(context)
   const end = columnOf<Float64Array>(context, ID.flowEnd)
   return start && end && ((row) => {

@@ -191,7 +191,7 @@ export function tcpFlags(always: boolean = false): Value {
 }
 
 /** `...AP.S.` by the 8 bits of flags. */
-export const FLAG_NAMES: readonly string[] = Array.from({ length: 256 }, (_, flags) =>
+const FLAG_NAMES: readonly string[] = Array.from({ length: 256 }, (_, flags) =>
   Array.from('CEUAPRSF', (letter, i) => flags & 128 >> i ? letter : '.').join(''))
 const FLAG_WORDS = Int32Array.from(FLAG_NAMES.flatMap((name) => [...toWords(name)]))
 

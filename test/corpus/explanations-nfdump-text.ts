@@ -68,8 +68,10 @@ export const TEXT_REASONS: readonly TextReason[] = [
   { // the second of two "ip minTTL"
     id: 'max-ttl', applies: ({ key }) => /^ip m(in|ax)TTL/.test(key),
   },
-  { // nfdump shifts a prefix length the wrong way, from the other half of the address
-    id: 'network-of-ipv6', applies: ({ key, ours = '' }) => /_net"/.test(key) && ours.includes(':'),
+  { // the upper half of the address, whatever the prefix length
+    id: 'network-of-ipv6',
+    applies: ({ key, ours = '', theirs = '' }) =>
+      /_net"/.test(key) && ours.includes(':') && /^"[\da-f]+(:[\da-f]+){0,3}::"$/.test(theirs),
   },
   { // and with 0 leaves half of it
     id: 'network-of-0-bits',
@@ -98,7 +100,8 @@ export const TEXT_REASONS: readonly TextReason[] = [
   },
   { // names that options records gave, or the lack of one
     id: 'names',
-    applies: ({ ours = '', theirs = '' }) => theirs.startsWith(`${ours} <no `) || theirs.startsWith(`${ours}/`),
+    applies: ({ ours = '', theirs = '' }) =>
+      theirs.startsWith(`${ours} <no `) || theirs.startsWith(`${ours}/`),
   },
   { // in a CSV nfdump gives the tunnel the ports of the flow in it
     id: 'ports-of-a-tunnel', applies: ({ key, ours }) => /^(src|dst)Port$/.test(key) && ours === '0',

@@ -190,7 +190,8 @@ test('what lanes have left goes to a collector without, which has the place itse
   assert.deepEqual(await knownBy(0, 1, states), { [C]: '1 0', [A]: '2 0' })
   // a ledger has the exporters of its lane only
   const ledgers = [...alone.sink.segments.values()].map(({ ledger }) => ledger as LedgerRow[])
-  assert.deepEqual(ledgers.map((rows) => rows.map(({ exporter }) => exporter)), [[A], [A], [C]])
+  const exporters = ledgers.map((rows) => rows.map(({ exporter }) => exporter).join())
+  assert.deepEqual(exporters.sort(), [A, A, C]) // segments of one millisecond have no order
   writeFileSync(join(two.own[1], '00000009-20261121T130405123Z-01234567.state.tmp'), 'half')
   await alone.former.release()
   assert.deepEqual(alone.errors, [])
