@@ -50,7 +50,10 @@ export const read: Command = defineCommand({
       default: false, description: 'Print times of text formats in UTC instead of the local zone',
     }),
     fullIpv6: Type.Boolean({
-      short: '6', default: false, description: 'Print IPv6 addresses in full in the format line',
+      short: '6', default: false, description: "Print IPv6 addresses in full in nfdump's formats",
+    }),
+    plainNumbers: Type.Boolean({
+      short: 'N', default: false, description: "Print numbers of nfdump's formats in full, and unnamed",
     }),
     summary: Type.Boolean({
       default: false,
@@ -112,6 +115,7 @@ interface PrintOptions {
   readonly scale: boolean
   readonly utc: boolean
   readonly fullIpv6: boolean
+  readonly plainNumbers: boolean
 }
 
 /** Print flows until the input, `-n` or the reader of stdout ends. @returns how many */
@@ -123,7 +127,7 @@ async function print(
     throw new FlowkitError('ERR_OPTION', `Cannot print format ${format.name}: choose one of ${known}`)
   }
   const writing: WriteRequest = {
-    names: options.names, utc: options.utc, ipv6Full: options.fullIpv6,
+    names: options.names, utc: options.utc, ipv6Full: options.fullIpv6, plainNumbers: options.plainNumbers,
     ...chosen,
   }
   const encoder = format.encoder(writing)

@@ -88,9 +88,9 @@ export class RecordRows extends ByteWriter {
   private address(
     records: Uint8Array, source: DataView, record: number, four: number, six: number, at: number,
   ): number {
-    const { bytes, view } = this
+    const { view } = this
     if (four > 0) return this.comma(putIpv4(source.getUint32(record + four), view, at))
-    if (six > 0) return this.comma(putInet6(records, record + six, bytes, view, at))
+    if (six > 0) return this.comma(putInet6(records, record + six, view, at))
     putWords(NULL_WORDS, 0, NULL_WORDS.length, view, at)
     return this.comma(at + NULL.length)
   }

@@ -219,7 +219,7 @@ export class RecordLines extends ByteWriter {
   ): number {
     const { bytes, view } = this
     at = four > 0 ? putIpv4(source.getUint32(record + four), view, at)
-      : putInet6(records, record + six, bytes, view, at)
+      : putInet6(records, record + six, view, at)
     bytes[at] = CLOSE
     return at + 1
   }
