@@ -1,3 +1,4 @@
+import { FORGOTTEN, sumRows, type LedgerRow } from '../core/collector/ledger.ts'
 import type { CollectorReport } from '../core/collector/report.ts'
 
 /** Says each kind of fault once for each exporter, a hundred in all, and counts the rest. */
@@ -32,12 +33,18 @@ export function stackOf({ cause }: Error): string | undefined {
   return cause instanceof Error ? cause.stack : undefined
 }
 
-/** The ledger as text: a line for each exporter, then for what receives, forwards and writes. */
+/** Exporters that have a line of their own, at most. */
+const MOST_LINES = 20
+
+/**
+ * The ledger as text: a line for each exporter, of which the busiest are told apart, then for what receives,
+ * forwards and writes.
+ */
 export function reportText(
   { exporters, sockets, streams, forwards, sinks, spool, counters }: CollectorReport,
 ): string {
   return [
-    ...exporters.map(({ exporter, ...row }) => `  ${exporter}: ${pairs(row)}`),
+    ...exporterLines(exporters),
     ...sockets.map(({ endpoint, ...socket }) => `  ${endpoint}: ${pairs(socket)}`),
     ...streams.map(({ endpoint, ...stream }) => `  ${endpoint}: ${pairs(stream)}`),
     ...forwards.map(({ endpoint, ...forward }) => `  to ${endpoint}: ${pairs(forward)}`),
@@ -45,6 +52,17 @@ export function reportText(
     `  spool: ${pairs(spool)}`,
     `  all: ${pairs(counters)}`,
   ].join('\n')
+}
+
+function exporterLines(rows: readonly LedgerRow[]): string[] {
+  const busiest = rows.filter(({ exporter }) => exporter !== FORGOTTEN)
+    .sort((a, b) => b.datagrams - a.datagrams).slice(0, MOST_LINES)
+  const others = rows.filter((row) => !busiest.includes(row))
+  const lines = busiest.map(({ exporter, ...row }) => `  ${exporter}: ${pairs(row)}`)
+  if (others.length === 0) return lines
+  const count = others.filter(({ exporter }) => exporter !== FORGOTTEN).length
+  const forgotten = count < others.length ? ' and those forgotten' : ''
+  return [...lines, `  ${count} others${forgotten}: ${pairs(sumRows(others))}`]
 }
 
 function pairs(values: object): string {

@@ -94,7 +94,7 @@ export async function runCollector(
   return summarize(report, io)
 }
 
-/** In the end, do not wait for threads: a call that does not return would keep its thread, and the process. */
+/** In the end, do not wait for threads: a call that does not return keeps its thread, and the process. */
 async function exitAtOnce(): Promise<void> {
   const libc = await loadLibc().catch(() => undefined)
   process.on('exit', (code) => libc ? libc.exit(code) : process.kill(process.pid, 'SIGKILL'))

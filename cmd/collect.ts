@@ -98,7 +98,7 @@ export const collect: Command = defineCommand({
   details: 'The protocol is told from each datagram, on every port. Datagrams go into the spool first: a '
     + 'collector that was killed goes on where it was, and each flow is in the archive once.\n'
     + 'SIGTERM and SIGINT end it with everything written; SIGUSR1 begins new files; SIGHUP does so too, and '
-    + 'reads the configuration again; SIGUSR2 prints the ledger, a line for each exporter.',
+    + 'reads the configuration again; SIGUSR2 prints the ledger, a line for each of the busiest exporters.',
   examples: [
     { command: 'flowkit collect', does: 'Everything that comes, into the default archive' },
     {

@@ -102,6 +102,7 @@ export async function openArchiveWriter(
     ...fields && { allowed: fields.map((id) => FIELDS[id]) },
   })
   const spool = openCounterSpool(temporary, now)
+  const lines = join(temporary, 'ledger.json')
   const spans = new Map<number, Span>() // by hour, since the last rotation
   const hours = sortHours((hour, batch, start, end) => {
     widenSpan(spanOf(hour), batch, start, end)
@@ -160,14 +161,16 @@ export async function openArchiveWriter(
     })
     try {
       for (const { hour, sql } of spool.hours()) moves.push(await moveOf('counters', hour, sql))
-      if (ledger.length > 0) moves.push(await moveOf('ledger', segmentTime(segment), ledgerSql(ledger)))
+      if (ledger.length > 0) {
+        moves.push(await moveOf('ledger', segmentTime(segment), await ledgerSql(lines, ledger)))
+      }
       await giveNames(directory, moves)
     } catch (error) {
       const paths = moves.flatMap(({ part, path }) => [part.path, path])
       await Promise.allSettled(paths.map((path) => rm(path, { force: true })))
       throw error
     }
-    await spool.clear()
+    await Promise.all([spool.clear(), rm(lines, { force: true })])
     const files: ArchiveFile[] = []
     for (const { table, part: { rows, bytes }, path } of moves) {
       if (table === 'ledger') continue

@@ -94,7 +94,7 @@ export function newBacklog(options: BacklogOptions): Backlog {
 
   function release(unused: Chunk): void {
     if (--unused.users > 0) return
-    if (unused.bytes.length === CHUNK_SIZE && pool.length < 4) pool.push(unused)
+    if (pool.length < 4) pool.push(unused)
     else chunks--
   }
 
@@ -168,14 +168,16 @@ export function newBacklog(options: BacklogOptions): Backlog {
 
   async function load(item: Blocks): Promise<void> {
     loading = true
-    const { segment, offset, start, end } = item
+    const { segment, offset } = item
+    const length = item.end - item.start
+    const fresh = reuse() ?? newChunk()
     try {
-      const bytes = await spool.read(segment, offset, end - start)
-      item.chunk = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.length), users: 1 }
+      await spool.read(segment, offset, fresh.bytes.subarray(0, length))
+      item.chunk = fresh
       item.start = 0
-      item.end = bytes.length
-      chunks++
+      item.end = length
     } catch (error) {
+      release(fresh)
       onError(error)
       unread = segment
       queue.splice(queue.indexOf(item), 1)

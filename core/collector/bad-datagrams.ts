@@ -8,8 +8,8 @@ import { MAX_BLOCK, SEGMENT_HEADER, putDatagram } from './datagram-block.ts'
 const MOST = 100
 
 /**
- * Keeps datagrams that show bugs of flowkit in a folder, each as a capture file named by its contents; the first
- * hundred of them, so that anybody who can send them cannot fill the disk.
+ * Keeps datagrams that show bugs of flowkit in a folder, each as a capture file named by its contents; the
+ * first hundred of them, so that anybody who can send them cannot fill the disk.
  *
  * @returns what keeps a datagram and gives its path; undefined: it is not kept
  */

@@ -75,7 +75,10 @@ export interface Collector {
   configure(settings: CollectorSettings): void
   /** End the segment that is written to: its files appear soon. The next one begins at `now`, ms. */
   rotate(now?: number): void
-  /** Take what the sockets still hold, decode it, and wait for the sinks: what they cannot take is spooled. */
+  /**
+   * Take what the sockets still hold, decode it, and wait for the sinks, but not for long for one that hangs:
+   * what they do not take is spooled.
+   */
   stop(): Promise<void>
 }
 

@@ -52,8 +52,8 @@ export interface Feed extends Taker {
   /**
    * Wait until it has taken what it was given, and try once more to bring what it lacks.
    *
-   * What it has not taken after GIVE_UP ms without any progress stays in the spool, and so does what cannot be
-   * brought in that time; it is told.
+   * What it has not taken after GIVE_UP ms without any progress stays in the spool, and so does what cannot
+   * be brought in that time; it is told.
    */
   stop(): Promise<void>
 }

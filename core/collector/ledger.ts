@@ -1,6 +1,7 @@
 import { formatIpv4, formatIpv6 } from '../flow/address.ts'
-import { SFLOW_VERSION } from '../netflow/datagram.ts'
-import { versionOf, type Exporter, type Exporters } from '../netflow/exporters.ts'
+import {
+  sumSequences, type ExporterCounters, type Exporters, type SequenceSums,
+} from '../netflow/exporters.ts'
 
 /**
  * What a collector can account for, of one exporter, since it was first heard.
@@ -37,22 +38,66 @@ export interface LedgerRow {
   readonly clock_skew_ms: number | null
 }
 
-/** One row an exporter, in the order of their last datagram. */
-export function ledgerOf(exporters: Exporters): LedgerRow[] {
-  return [...exporters.byKey.values()].map(rowOf)
+/** What can be summed up of rows. */
+export type LedgerSums = Readonly<Record<Exclude<keyof LedgerRow, 'exporter' | 'clock_skew_ms'>, number>>
+
+const NOTHING: LedgerSums = {
+  datagrams: 0, bytes: 0, records: 0, filtered: 0, options_records: 0, counter_samples: 0, templates: 0,
+  faulty: 0, held_sets: 0, late_sets: 0, abandoned_sets: 0, missing_flows: 0, missing_messages: 0,
+  missing_records: 0, reordered: 0, restarts: 0, template_conflicts: 0, expired_templates: 0,
+}
+const COLUMNS = Object.keys(NOTHING) as (keyof LedgerSums)[]
+
+/** The sums of rows. */
+export function sumRows(rows: readonly LedgerSums[]): LedgerSums {
+  const sums: Record<keyof LedgerSums, number> = { ...NOTHING }
+  for (const row of rows) for (const column of COLUMNS) sums[column] += row[column]
+  return sums
 }
 
-function rowOf({ family, v4, v6, counters, domains, ended }: Exporter): LedgerRow {
-  const missing = [0, 0, ended.missing]
-  let { reordered, restarts } = ended
-  for (const [key, { sequence }] of domains) {
-    const version = versionOf(key)
-    missing[version === 9 || version === SFLOW_VERSION ? 1 : version === 10 ? 2 : 0] += sequence.missing
-    reordered += sequence.reordered
-    restarts += sequence.restarts
-  }
+/** A row as it goes into the archive. */
+export interface ArchivedRow extends LedgerRow {
+  /** Tells which of two rows is the later: ms since the epoch, by a clock that is never set back. */
+  readonly as_of_ms: number
+}
+
+/** The name of the row that sums up exporters forgotten because there were too many. */
+export const FORGOTTEN = 'forgotten'
+
+/** One row an exporter, in the order of their last datagram; in the end, all that were forgotten as one. */
+export function ledgerOf({ byKey, forgotten }: Exporters): LedgerRow[] {
+  const rows = Array.from(byKey.values(), (exporter) => {
+    const { family, v4, v6, counters } = exporter
+    return rowOf(family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0), counters, sumSequences(exporter))
+  })
+  if (forgotten.exporters > 0) rows.push(rowOf(FORGOTTEN, forgotten.counters, forgotten.ended))
+  return rows
+}
+
+/**
+ * The ledger at the end of a segment, for the archive. There, the row of those forgotten has a name of its
+ * own for each collector, `forgotten-5f3a9c01`, since they are not the same.
+ *
+ * Rows of later segments have a greater `as_of_ms`, and a segment that is decoded again has the same: it is
+ * the time of the last datagram, or one more than that of the segment before.
+ */
+export function closeLedger(exporters: Exporters): ArchivedRow[] {
+  endLedger(exporters)
+  const { asOf, forgotten: { id } } = exporters
+  return ledgerOf(exporters).map((row) => ({
+    ...row, exporter: row.exporter === FORGOTTEN ? `${FORGOTTEN}-${id}` : row.exporter, as_of_ms: asOf,
+  }))
+}
+
+/** A segment has ended, the ledger of which nobody wants. */
+export function endLedger(exporters: Exporters): void {
+  exporters.asOf = Math.max(exporters.asOf + 1, Math.floor(exporters.received / 1000))
+}
+
+function rowOf(exporter: string, counters: ExporterCounters, sequences: SequenceSums): LedgerRow {
+  const { flows, messages, records, reordered, restarts } = sequences
   return {
-    exporter: family === 4 ? formatIpv4(v4) : formatIpv6(v6, 0),
+    exporter,
     datagrams: counters.datagrams,
     bytes: counters.bytes,
     records: counters.records,
@@ -64,9 +109,9 @@ function rowOf({ family, v4, v6, counters, domains, ended }: Exporter): LedgerRo
     held_sets: counters.heldSets,
     late_sets: counters.lateSets,
     abandoned_sets: counters.abandonedSets,
-    missing_flows: missing[0],
-    missing_messages: missing[1],
-    missing_records: missing[2],
+    missing_flows: flows,
+    missing_messages: messages,
+    missing_records: records,
     reordered,
     restarts,
     template_conflicts: counters.templateConflicts,

@@ -7,7 +7,7 @@ import { restoreExporters, saveExporters } from '../netflow/snapshot.ts'
 import {
   newDecoding, type DecodingCounts, type DecodingOptions, type RowFilter, type Taker,
 } from './decoding.ts'
-import { ledgerOf } from './ledger.ts'
+import { closeLedger, endLedger } from './ledger.ts'
 import type { Sink } from './sink.ts'
 import { listSegments, type SpoolSegment } from './spool-files.ts'
 import { readSegment } from './spool-segment.ts'
@@ -44,7 +44,7 @@ const TURN = 512
  * @param isOver asked now and then: whether to stop before the end
  * @throws the system error when it cannot be read
  */
-export async function decodeSegment(
+async function decodeSegment(
   { path, size }: SpoolSegment, exporters: Exporters, takers: readonly Taker[],
   options: DecodingOptions & Pick<ReplayOptions, 'onError'>, isOver: () => boolean = () => false,
 ): Promise<void> {
@@ -61,6 +61,14 @@ export async function decodeSegment(
     }
   }
   await decoding.flush()
+}
+
+/** Decode a segment for what is known of exporters at its end. @throws as decodeSegment */
+export async function passSegment(
+  segment: SpoolSegment, exporters: Exporters, options: ReplayOptions & DecodingOptions,
+): Promise<void> {
+  await decodeSegment(segment, exporters, [], options)
+  if (segment.size > 0) endLedger(exporters)
 }
 
 /**
@@ -100,7 +108,7 @@ export async function bringSegment(
       return 'unreadable'
     }
     if (failure) throw failure.error
-    return isOver() ? [] : await writer.rotate({ ledger: ledgerOf(exporters) })
+    return isOver() ? [] : await writer.rotate({ ledger: closeLedger(exporters) })
   } finally {
     await writer.abort().catch(onError)
   }
@@ -125,7 +133,7 @@ export async function exportersAt(
   }
   const known = exporters ?? newExporters(settings.sampling)
   for (const each of all.slice(first + 1, end)) {
-    await decodeSegment(each, known, [], withFilter(options, settings))
+    await passSegment(each, known, withFilter(options, settings))
   }
   return known
 }
@@ -176,9 +184,10 @@ export async function recover(
     let lacksState = false
     if (follower && await isKept(follower)) exporters = undefined
     else {
-      exporters ??= await readExporters(spool, id, settings.sampling, onError) ?? newExporters(settings.sampling)
+      exporters ??= await readExporters(spool, id, settings.sampling, onError)
+      exporters ??= newExporters(settings.sampling)
       try {
-        await decodeSegment(segment, exporters, [], withFilter(options, settings))
+        await passSegment(segment, exporters, withFilter(options, settings))
         if (!follower) forgetSessions(exporters) // they have ended with the process that had them
         if (next !== undefined) await spool.writeState(next, saveExporters(exporters))
       } catch (error) {
@@ -199,8 +208,8 @@ export async function recover(
 }
 
 /**
- * The exporters that were kept at the beginning of a segment; undefined if there are none, or, which is told, if
- * they cannot be read.
+ * The exporters that were kept at the beginning of a segment; undefined if there are none, or, which is told,
+ * if they cannot be read.
  */
 async function readExporters(
   spool: SpoolStates, segment: string, sampling: SamplingRules, onError: (error: FlowkitError) => void,

@@ -3,7 +3,7 @@ import { setRules, type Exporters } from '../netflow/exporters.ts'
 import type { Backlog, Blocks, Cut } from './backlog.ts'
 import { newDecoding } from './decoding.ts'
 import type { Ended } from './feed.ts'
-import { ledgerOf } from './ledger.ts'
+import { closeLedger } from './ledger.ts'
 import type { Former, ReplayOptions, SegmentSettings } from './replay.ts'
 import type { CollectorCounters, SinkReport } from './report.ts'
 import { newShelf } from './shelf.ts'
@@ -77,7 +77,7 @@ export function startSegments(options: SegmentsOptions): Segments {
   async function cut({ ended: segment, next, isWhole }: Cut): Promise<void> {
     void decoding.flush() // the feeds have it before they hear of the end
     const isEmpty = !hasDatagrams && isWhole
-    const ledger = hasDatagrams ? ledgerOf(exporters) : []
+    const ledger = hasDatagrams ? closeLedger(exporters) : []
     const rows = counters.records - counters.filtered
     const ended: Ended = { segment, next, rows: rows - rowsBefore, settings }
     rowsBefore = rows

@@ -3,7 +3,7 @@ import type { Exporters } from '../netflow/exporters.ts'
 import { saveExporters } from '../netflow/snapshot.ts'
 import { newFeed, TICK, type Brought, type Ended, type Feed } from './feed.ts'
 import {
-  bringSegment, decodeSegment, exportersAt, withFilter, type Former, type ReplayOptions, type SegmentSettings,
+  bringSegment, exportersAt, passSegment, withFilter, type Former, type ReplayOptions, type SegmentSettings,
 } from './replay.ts'
 import type { Sink } from './sink.ts'
 import { listSegments, type SpoolSegment } from './spool-files.ts'
@@ -155,7 +155,7 @@ export function newShelf(options: ShelfOptions): Shelf {
     const found = await find(segment)
     if (!found || !spool.has(next)) return
     const exporters = await exportersAt(spool, directory, segment, settings, options)
-    await decodeSegment(found, exporters, [], withFilter(options, settings))
+    await passSegment(found, exporters, withFilter(options, settings))
     await spool.writeState(next, saveExporters(exporters))
   }
 

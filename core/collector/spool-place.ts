@@ -38,8 +38,8 @@ export interface FormerSpools {
   readonly waiting: number
   readonly bytes: number
   /**
-   * Find out what is known at their ends, and begin to bring what they hold into the sinks; what fails is told,
-   * and tried again later.
+   * Find out what is known at their ends, and begin to bring what they hold into the sinks; what fails is
+   * told, and tried again later.
    *
    * @returns what was known of exporters, as snapshots: of an exporter in several, the last one counts
    */
@@ -206,7 +206,8 @@ function formerSpools(
 
   function removeFinished(): Promise<void> {
     return inTurn(async () => {
-      for (const former of formers) if (isReleased && !former.isGone && waitingIn(former) === 0) await remove(former)
+      const finished = formers.filter((former) => isReleased && !former.isGone && waitingIn(former) === 0)
+      for (const former of finished) await remove(former)
     })
   }
 

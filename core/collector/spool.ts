@@ -39,11 +39,11 @@ export interface Spool {
   /** Begin a new segment, at `now`, ms since the epoch. @returns the id of the one that ends */
   cut(now?: number): string
   /**
-   * Read again what was written.
+   * Read again what was written, to fill `bytes`.
    *
    * @throws FlowkitError ERR_TRUNCATED when there is less; the system error when it cannot be read
    */
-  read(id: string, offset: number, length: number): Promise<Uint8Array>
+  read(id: string, offset: number, bytes: Uint8Array): Promise<void>
   /** Make durable all that was written before the call. @throws the system error */
   sync(): Promise<void>
   /** Keep the decoders' state at the begin of a segment; see spool-state.ts. */
@@ -181,10 +181,10 @@ function spoolOf(
       begin(now)
       return ended
     },
-    async read(id, offset, length) {
+    async read(id, offset, bytes) {
       const from = pathOf(id, SEGMENT_EXTENSION)
       await using segmentFile = await open(from)
-      const bytes = new Uint8Array(length)
+      const { length } = bytes
       let count = 0
       while (count < length) {
         const { bytesRead } = await segmentFile.read(bytes, count, length - count, offset + count)
@@ -194,7 +194,6 @@ function spoolOf(
         }
         count += bytesRead
       }
-      return bytes
     },
     sync,
     async writeState(id, state) {

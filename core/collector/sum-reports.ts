@@ -16,7 +16,8 @@ export function sumReports(reports: readonly CollectorReport[]): CollectorReport
     streams: sumBy('endpoint', reports.flatMap((report) => report.streams)),
     forwards: sumBy('endpoint', reports.flatMap((report) => report.forwards)),
     sinks: sumBy('name', reports.flatMap((report) => report.sinks)),
-    exporters: reports.flatMap((report) => report.exporters),
+    // an exporter is known to one of them, but for those that were forgotten
+    exporters: sumBy('exporter', reports.flatMap((report) => report.exporters)),
     spool: spools,
   }
 }

@@ -1,6 +1,7 @@
 import manifest from '../../package.json' with { type: 'json' }
+import { FORGOTTEN, type LedgerSums } from '../collector/ledger.ts'
 import type { CollectorReport } from '../collector/report.ts'
-import { exporterSeries, type ExporterSeries, type Sums } from './exporter-series.ts'
+import { exporterSeries, type ExporterSeries } from './exporter-series.ts'
 import type { Metrics } from './server.ts'
 
 /** Exporters that have series of their own, at most. */
@@ -72,7 +73,7 @@ const DEFINITIONS: readonly Definition[] = [
     bytes_total: ['Bytes of the files written', (sink) => sink.bytes],
     failures_total: ['Failures to write; what was to be written is written later', (sink) => sink.failures],
     waiting_segments: ['Segments that have ended and that it does not have yet', (sink) => sink.waiting],
-    hanging: ['Whether it has taken nothing of what it was given for some time, 1 or 0', (sink) => sink.hanging],
+    hanging: ['Whether it takes nothing of what it is given, 1 or 0', (sink) => sink.hanging],
   }),
   one('spool_bytes', 'Size of all segments of the spool', ({ spool }) => spool.bytes),
   one('spool_limit_bytes', 'Size that the spool may have', ({ spool }) => spool.limit),
@@ -80,7 +81,7 @@ const DEFINITIONS: readonly Definition[] = [
     ({ spool }) => spool.waiting),
 
   one('exporters', 'Exporters known, also those that have no series of their own',
-    ({ exporters }) => exporters.length),
+    ({ exporters }) => exporters.filter(({ exporter }) => exporter !== FORGOTTEN).length),
   ...each('exporter', 'exporter', summable, {
     datagrams_total: ['Datagrams received, since the exporter was first heard', (row) => row.datagrams],
     malformed_datagrams_total: ['Of these such that could not be decoded', (row) => row.faulty],
@@ -127,7 +128,8 @@ const CONTENT_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
  * and by `flowkit_exporter_datagrams_total` of all exporters; `flowkit_records_total` by the filtered ones,
  * and each sink's `flowkit_sink_records_total` and `flowkit_sink_records_lost_total`, but for what is still
  * on its way; `flowkit_exporter_missing`. What is told of exporters counts on over restarts, all else begins
- * anew. Exporters beyond the 200 busiest are summed up under the label `other`.
+ * anew. Exporters beyond the 200 busiest, and those that were forgotten, are summed up under the label
+ * `other`.
  */
 export async function collectorMetrics(
   report: () => CollectorReport | Promise<CollectorReport>,
@@ -174,8 +176,8 @@ function each<T>(
   }))
 }
 
-function summable({ series: { own, others } }: Scrape): [exporter: string, sums: Sums][] {
-  const rows = own.map((row): [string, Sums] => [row.exporter, row])
+function summable({ series: { own, others } }: Scrape): [exporter: string, sums: LedgerSums][] {
+  const rows = own.map((row): [string, LedgerSums] => [row.exporter, row])
   return others ? [...rows, [OTHERS, others]] : rows
 }
 

@@ -2,7 +2,9 @@ import type { FlowBatch } from '../flow/batch.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FLOW_TYPE, SAMPLING_SOURCE } from '../flow/names.ts'
 import { SFLOW_V5 } from './detect.ts'
-import { domainOf, exporterOf, newExporters, type Exporter, type Exporters } from './exporters.ts'
+import {
+  domainOf, exporterOf, newExporters, SFLOW_VERSION, type Exporter, type Exporters,
+} from './exporters.ts'
 import { decodeFixed, fixedVersion, type FixedPlans } from './fixed.ts'
 import { exportMicros, headerFields, newHeader, type Datagram, type MessageHeader } from './message.ts'
 import type { Wanted } from './plan.ts'
@@ -117,9 +119,6 @@ function decodeMessages(state: State, datagram: Datagram, exporter: Exporter, ba
   const reason = `NetFlow version ${header.version} is not supported`
   throw new FlowkitError('ERR_UNSUPPORTED', `Cannot decode datagram: ${reason}`)
 }
-
-/** The version under which an sFlow agent's state is kept: its 32-bit version begins with 16 bits of 0. */
-export const SFLOW_VERSION = 0
 
 /** Decode a datagram of samples; its agent numbers its datagrams. */
 function decodeSflowDatagram(

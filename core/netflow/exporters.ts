@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import type { FlowkitError } from '../flow/errors.ts'
 import { LIMITS } from './limits.ts'
 import { copyBytes, type Datagram } from './message.ts'
@@ -68,6 +69,25 @@ export interface ExporterCounters {
   readonly faults: Partial<Record<FlowkitError['code'], number>>
 }
 
+/** What sequence numbers have told in several domains. */
+export interface SequenceSums {
+  /** Missing, in the units of the protocols: v5 to v8; v9 and sFlow; IPFIX. */
+  flows: number
+  messages: number
+  records: number
+  reordered: number
+  restarts: number
+}
+
+/** What exporters that were forgotten because there were too many had counted. */
+export interface Forgotten {
+  /** Tells it from that of other collectors; empty until one was forgotten. */
+  id: string
+  exporters: number
+  readonly counters: ExporterCounters
+  readonly ended: SequenceSums
+}
+
 /** One exporter: the source address of datagrams. */
 export interface Exporter {
   readonly key: number | string
@@ -78,8 +98,8 @@ export interface Exporter {
   readonly domains: Map<number, Domain>
   /** How many of them are of sessions. */
   sessionDomains: number
-  /** What sequence numbers have told in sessions that have ended; in data records, for they are of IPFIX. */
-  readonly ended: { missing: number, reordered: number, restarts: number }
+  /** What sequence numbers have told in domains that were forgotten. */
+  readonly ended: SequenceSums
   /** Sampling rates as configured. */
   rates: ExporterRates
   templates: number
@@ -99,8 +119,11 @@ export interface Exporters {
   samplers: number
   names: number
   waitingBytes: number
-  /** Exporters forgotten because there were too many. */
-  forgotten: number
+  readonly forgotten: Forgotten
+  /** When the latest datagram was received, µs. */
+  received: number
+  /** Grows whenever a ledger is closed: see core/collector/ledger.ts. */
+  asOf: number
 }
 
 /** No exporter yet. */
@@ -108,7 +131,8 @@ export function newExporters(rules: SamplingRules = NO_RULES): Exporters {
   return {
     byKey: new Map(), rules, plans: newPlans(), latest: undefined, domains: 0,
     templates: 0, templateBytes: 0, samplers: 0,
-    names: 0, waitingBytes: 0, forgotten: 0,
+    names: 0, waitingBytes: 0, received: 0, asOf: 0,
+    forgotten: { id: '', exporters: 0, counters: newCounters(), ended: newSums() },
   }
 }
 
@@ -121,8 +145,9 @@ export function setRules(all: Exporters, rules: SamplingRules): void {
 }
 
 /** The exporter a datagram came from, made at its first; now the most recent. */
-export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Exporter {
+export function exporterOf(all: Exporters, { family, v4, v6, received }: Datagram): Exporter {
   const { latest } = all
+  all.received = received
   if (latest && family === 4 && latest.family === 4 && latest.v4 === v4) return latest
   const key = addressKey(family, v4, v6)
   let exporter = all.byKey.get(key)
@@ -130,7 +155,7 @@ export function exporterOf(all: Exporters, { family, v4, v6 }: Datagram): Export
   else {
     exporter = {
       key, family, v4, v6: family === 4 ? NO_ADDRESS : copyBytes(v6, 0, 16), domains: new Map(),
-      sessionDomains: 0, ended: { missing: 0, reordered: 0, restarts: 0 },
+      sessionDomains: 0, ended: newSums(),
       rates: ratesOf(all.rules, family, v4, v6), templates: 0, templateBytes: 0, counters: newCounters(),
     }
     if (all.byKey.size >= LIMITS.exporters) forgetOldest(all)
@@ -155,6 +180,9 @@ const SESSION_KEYS = PART * SESSION_PART
 export function keyOf(version: number, id: number): number {
   return version * 2 ** 32 + id
 }
+
+/** The version under which an sFlow agent's state is kept: its 32-bit version begins with 16 bits of 0. */
+export const SFLOW_VERSION = 0
 
 /** The version that a key of `Exporter.domains` is of. */
 export function versionOf(key: number): number {
@@ -303,8 +331,38 @@ function count(all: Exporters, exporter: Exporter, templates: number, bytes: num
 
 /** Forget the exporter not heard for longest. */
 export function forgetOldest(all: Exporters): void {
-  forgetExporter(all, oldestOf(all))
-  all.forgotten++
+  const { forgotten } = all
+  const oldest = oldestOf(all)
+  forgetExporter(all, oldest)
+  // the same whenever the same datagrams are decoded again
+  forgotten.id ||= crc32(`${oldest.key} ${all.received}`).toString(16).padStart(8, '0')
+  forgotten.exporters++
+  addCounters(forgotten.counters, oldest.counters)
+  for (const name of SUMS) forgotten.ended[name] += oldest.ended[name]
+}
+
+const SUMS = ['flows', 'messages', 'records', 'reordered', 'restarts'] as const
+
+function addCounters(sum: ExporterCounters, { faults, clockSkew: _, ...more }: ExporterCounters): void {
+  for (const [name, count] of Object.entries(more)) sum[name as keyof typeof more] += count
+  for (const [code, count] of Object.entries(faults)) {
+    sum.faults[code as FlowkitError['code']] = (sum.faults[code as FlowkitError['code']] ?? 0) + count
+  }
+}
+
+/** What sequence numbers have told of an exporter in all its domains, forgotten ones too. */
+export function sumSequences({ ended, domains }: Exporter): SequenceSums {
+  const sums = { ...ended }
+  for (const [key, { sequence }] of domains) addSequence(sums, key, sequence)
+  return sums
+}
+
+function addSequence(sums: SequenceSums, key: number, { missing, reordered, restarts }: Sequence): void {
+  const version = versionOf(key)
+  const isNumbered = version === 9 || version === SFLOW_VERSION // by messages
+  sums[isNumbered ? 'messages' : version === 10 ? 'records' : 'flows'] += missing
+  sums.reordered += reordered
+  sums.restarts += restarts
 }
 
 /** Forget an exporter, as if it had never been there. */
@@ -349,12 +407,12 @@ function drop(all: Exporters, exporter: Exporter, key: number, domain: Domain): 
   all.names -= names?.count ?? 0
   all.domains--
   exporter.domains.delete(key)
-  if (key < SESSION_KEYS) return
-  const { ended } = exporter
-  ended.missing += sequence.missing
-  ended.reordered += sequence.reordered
-  ended.restarts += sequence.restarts
-  exporter.sessionDomains--
+  addSequence(exporter.ended, key, sequence)
+  if (key >= SESSION_KEYS) exporter.sessionDomains--
+}
+
+function newSums(): SequenceSums {
+  return { flows: 0, messages: 0, records: 0, reordered: 0, restarts: 0 }
 }
 
 function newCounters(): ExporterCounters {

@@ -1,3 +1,4 @@
+import { FORGOTTEN } from '../collector/ledger.ts'
 import type { ArchivedLedgerRow } from '../archive/ledger-files.ts'
 
 /** What is missing of an exporter, in the units of its protocols: `5 flows, 1 message`; empty: nothing. */
@@ -15,7 +16,8 @@ export function missingOf(row: ArchivedLedgerRow): string {
  * @param rows at least one
  */
 export function completeness(rows: readonly ArchivedLedgerRow[]): string {
-  const exporters = rows.length === 1 ? 'the exporter' : `all ${rows.length} exporters`
+  const known = rows.filter(({ exporter }) => exporter !== FORGOTTEN)
+  const exporters = known.length === 1 ? 'the exporter' : `all ${known.length} exporters`
   const behind = rows.filter((row) => missingOf(row) !== '')
   if (behind.length === 0) return `complete: nothing is missing by the sequence numbers of ${exporters}`
   const sum = (column: 'missing_flows' | 'missing_messages' | 'missing_records') => (
@@ -25,6 +27,9 @@ export function completeness(rows: readonly ArchivedLedgerRow[]): string {
     exporter: '', missing_flows: sum('missing_flows'), missing_messages: sum('missing_messages'),
     missing_records: sum('missing_records'),
   })
-  const whose = rows.length === 1 ? 'the exporter' : `${behind.length} of ${rows.length} exporters`
-  return `incomplete: missing by the sequence numbers of ${whose}: ${missing}`
+  const count = behind.filter((row) => known.includes(row)).length
+  const whose: string[] = []
+  if (count > 0) whose.push(known.length === 1 ? 'the exporter' : `${count} of ${known.length} exporters`)
+  if (behind.length > count) whose.push('exporters that were forgotten')
+  return `incomplete: missing by the sequence numbers of ${whose.join(' and ')}: ${missing}`
 }

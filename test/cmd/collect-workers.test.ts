@@ -138,7 +138,8 @@ test('--user: all threads of all workers are confined, and their sockets are tho
   await sendFromAll(port, v5Datagram())
   await untilTaken(collector, 12)
   const threads = threadsOf(Number(child))
-  assert.equal(threads.filter(({ name }) => name === 'collector-lane').length, 3)
+  // a thread that has just begun has the name of the one that began it
+  assert.ok(threads.filter(({ name }) => name === 'collector-lane').length >= 3)
   const confined = 'Uid: 65534 65534 65534 65534 CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2'
   assert.deepEqual(threads.filter(({ status }) => status !== confined), [])
   const { exitCode, stderr } = await collector.stop()

@@ -77,14 +77,53 @@ test('segments that reach into the window count', async () => {
   assert.deepEqual(await read(archive, { since: at('14:00:00') }), [])
 })
 
+test('the latest row is told by the rows: names of files lie where the clock was set back', async () => {
+  const archive = newArchive()
+  await write(archive, {
+    '12:59:00': [
+      { exporter: 'a', datagrams: 90, as_of_ms: 1000 }, { exporter: 'b', datagrams: 50, as_of_ms: 1000 },
+    ],
+    '12:00:30': [
+      { exporter: 'a', datagrams: 91, as_of_ms: 1001 }, { exporter: 'b', datagrams: 3, as_of_ms: 1001 },
+    ],
+    '12:01:00': [{ exporter: 'a', datagrams: 95, as_of_ms: 1002 }],
+  })
+  assert.deepEqual(await read(archive), ['a 95', 'b 3']) // b was forgotten, and heard again
+})
+
+test('exporters that were forgotten are one row, though several collectors have forgotten some', async () => {
+  const archive = newArchive()
+  await write(archive, {
+    '12:00:00': [
+      { exporter: 'a', datagrams: 7, missing_flows: 0, clock_skew_ms: 5, as_of_ms: 1 },
+      { exporter: 'forgotten-00000001', datagrams: 70, missing_flows: 1, clock_skew_ms: null, as_of_ms: 1 },
+      { exporter: 'forgotten-0000000a', datagrams: 500, missing_flows: 2, clock_skew_ms: null, as_of_ms: 1 },
+    ],
+    '12:01:00': [
+      { exporter: 'forgotten-00000001', datagrams: 75, missing_flows: 4, clock_skew_ms: null, as_of_ms: 2 },
+    ],
+  })
+  assert.deepEqual(await readLedger(archive, { onFault: ({ reason }) => assert.fail(reason) }), [
+    { exporter: 'a', datagrams: 7, missing_flows: 0, clock_skew_ms: 5 },
+    { exporter: 'forgotten', datagrams: 575, missing_flows: 6 },
+  ])
+})
+
 test('files of earlier versions lack columns', async () => {
   const archive = newArchive()
   await write(archive, {
     '12:00:00': [{ exporter: 'a', datagrams: 5 }],
-    '12:01:00': [{ exporter: 'b', datagrams: 4, filtered: 3 }],
+    '12:01:00': [
+      { exporter: 'b', datagrams: 4, filtered: 3, as_of_ms: 12 },
+      { exporter: 'c', datagrams: 1, filtered: 0, as_of_ms: 12 },
+    ],
+    '12:02:00': [{ exporter: 'c', datagrams: 1000 }], // by an earlier version, after a later one
   })
   const rows = await readLedger(archive, { onFault: ({ reason }) => assert.fail(reason) })
-  assert.deepEqual(rows, [{ exporter: 'a', datagrams: 5 }, { exporter: 'b', datagrams: 4, filtered: 3 }])
+  assert.deepEqual(rows, [
+    { exporter: 'a', datagrams: 5 }, { exporter: 'b', datagrams: 4, filtered: 3 },
+    { exporter: 'c', datagrams: 1, filtered: 0 },
+  ])
 })
 
 test('a folder without a ledger has no rows', async () => {

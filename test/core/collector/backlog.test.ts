@@ -186,9 +186,9 @@ test('the spool is used again as soon as it can be written to', async (t) => {
   assert.deepEqual(await takeAll(), numbersTo(10))
   assert.equal(counters.unspooled, 5)
   assert.deepEqual(errors, [refusal, refusal])
-  assert.deepEqual(seenIn(await spool.read(spool.segment, 48, spool.size - 48)).map(({ payload }) => {
-    return Number(payload.slice(0, 8))
-  }), [0, 6, 7, 8, 9])
+  const written = new Uint8Array(spool.size - 48)
+  await spool.read(spool.segment, 48, written)
+  assert.deepEqual(seenIn(written).map(({ payload }) => Number(payload.slice(0, 8))), [0, 6, 7, 8, 9])
 })
 
 test('a cut tells that something of its segment could not be read again', async (t) => {
@@ -206,4 +206,54 @@ test('a cut tells that something of its segment could not be read again', async 
   assert.deepEqual(all.slice(-3), [300, 'cut true', 301])
   assert.ok(errors.length > 0)
   for (const error of errors) assert.equal((error as NodeJS.ErrnoException).code, 'ENOENT')
+})
+
+test('what comes soon is read before it is its turn, piece after piece, but not all at once', async (t) => {
+  const held: (() => void)[] = []
+  const readings: Promise<void>[] = []
+  const { backlog, put, takeAll } = await start(t, 3 * MIB, Infinity, {
+    read(id, offset, bytes) {
+      const passed = new Promise<void>((resolve) => held.push(resolve))
+      const reading = passed.then(() => (Object.getPrototypeOf(this) as Spool).read(id, offset, bytes))
+      readings.push(reading)
+      return reading
+    },
+  })
+  for (let i = 0; i < 10; i++) put(18) // which fill a chunk
+  const first = backlog.next()
+  assert.equal(first?.kind, 'blocks') // it is in memory still
+  for (let pieces = 1; pieces <= 3; pieces++) {
+    assert.equal(backlog.next(), first)
+    assert.equal(held.length, pieces)
+    held[pieces - 1]()
+    while (pieces < 3 && held.length === pieces) {
+      await new Promise(setImmediate)
+      backlog.next()
+    }
+  }
+  await readings.at(-1)
+  assert.equal(backlog.next(), first)
+  assert.equal(held.length, 3)
+  backlog.done()
+  const second = backlog.next()
+  assert.ok(second?.kind === 'blocks' && second !== first)
+  assert.equal(held.length, 4)
+  const seen = seenIn(second.chunk!.bytes, second.start, second.end)
+  assert.deepEqual(seen.map(({ payload }) => parseInt(payload)), numbersTo(36, 18))
+  const feeding = setInterval(() => held.at(-1)!(), 1)
+  assert.deepEqual(await takeAll(), numbersTo(180, 18))
+  clearInterval(feeding)
+})
+
+test('what is read again goes into memory that was used before', async (t) => {
+  const buffers = new Set<ArrayBufferLike>()
+  const { put, takeAll } = await start(t, 3 * MIB, Infinity, {
+    read(id, offset, bytes) {
+      buffers.add(bytes.buffer)
+      return (Object.getPrototypeOf(this) as Spool).read(id, offset, bytes)
+    },
+  })
+  for (let i = 0; i < 50; i++) put(18)
+  assert.deepEqual(await takeAll(), numbersTo(900))
+  assert.ok(buffers.size <= 5, `${buffers.size} buffers`)
 })

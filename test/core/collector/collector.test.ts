@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startCollector, type Collector, type CollectorOptions } from '../../../core/collector/collector.ts'
 import type { RowFilter } from '../../../core/collector/decoding.ts'
+import type { ArchivedRow } from '../../../core/collector/ledger.ts'
 import { rowFilter } from '../../../core/collector/row-filter.ts'
 import { ID } from '../../../core/flow/fields.ts'
 import { parsePrefix } from '../../../core/flow/prefix.ts'
@@ -43,12 +44,15 @@ interface Harness {
   until(holds: () => boolean): Promise<void>
 }
 
-async function start(options: Partial<CollectorOptions> = {}, sink: MemorySink = memorySink()): Promise<Harness> {
+async function start(
+  options: Partial<CollectorOptions> = {}, sink: MemorySink = memorySink(),
+): Promise<Harness> {
   const faults: [string, string][] = []
   const errors: unknown[] = []
   const spool = options.spool ?? join(folder, String(++folders), 'spool')
   const collector = await startCollector({
-    listen: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }], groups: [], allow: [], receiveBuffer: 1 << 20, sinks: [sink],
+    listen: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }], groups: [], allow: [],
+    receiveBuffer: 1 << 20, sinks: [sink],
     spool, spoolSize: 2 ** 30, spoolSync: 1000, sampling: NO_RULES,
     onFault: (error, exporter) => faults.push([exporter, error.message]),
     onError: (error) => errors.push(error),
@@ -92,11 +96,13 @@ for (const [name, open] of [['recvmmsg', undefined], ['node:dgram', openNodeRece
     })
     assert.deepEqual([sinks[0].rows, sinks[0].failures, sockets[0].dropped, spool.waiting], [5, 0, 0, 0])
     const [{ ledger }] = sink.segments.values()
-    const [{ clock_skew_ms: skew, ...row }] = ledger as { clock_skew_ms: number }[]
-    assert.ok(Math.abs(skew - (Date.now() - 1_790_000_000_000)) < 600_000)
+    const [{ clock_skew_ms: skew, as_of_ms: asOf, ...row }] = ledger as ArchivedRow[]
+    assert.ok(Math.abs(skew! - (Date.now() - 1_790_000_000_000)) < 600_000)
+    assert.equal(asOf, Math.floor(rows.received[4] / 1000))
     assert.deepEqual(row, {
-      exporter: '127.0.0.1', datagrams: 2, bytes: 24 * 2 + 48 * 5, records: 5, filtered: 0, options_records: 0,
-      counter_samples: 0, templates: 0, faulty: 0, held_sets: 0, late_sets: 0, abandoned_sets: 0,
+      exporter: '127.0.0.1', datagrams: 2, bytes: 24 * 2 + 48 * 5, records: 5, filtered: 0,
+      options_records: 0, counter_samples: 0, templates: 0, faulty: 0, held_sets: 0, late_sets: 0,
+      abandoned_sets: 0,
       missing_flows: 5, missing_messages: 0, missing_records: 0, reordered: 0, restarts: 0,
       template_conflicts: 0, expired_templates: 0,
     })
@@ -159,7 +165,8 @@ test('other settings hold for what is received afterwards, not for what was', as
   await send(v5(5, 0))
   await until(() => counters.records === 5) // decoded, but in no sink yet
   collector.configure({
-    allow: [], filter: filterBy(1), sampling: { defaults: [], overrides: [{ ...parsePrefix('127.0.0.0/8')!, rate: 7 }] },
+    allow: [], filter: filterBy(1),
+    sampling: { defaults: [], overrides: [{ ...parsePrefix('127.0.0.0/8')!, rate: 7 }] },
   })
   await send(v5(3, 5))
   await until(() => counters.records === 8) // before the segment ends
@@ -196,7 +203,8 @@ test('all sockets are closed again when one of them cannot be opened', async () 
   const { collector } = await start()
   const [, port] = /:(\d+)$/.exec(collector.report().sockets[0].endpoint)!
   const taken = { protocol: 'udp', address: '127.0.0.1', port: Number(port) } as const
-  await assert.rejects(start({ listen: [{ protocol: 'udp', address: '127.0.0.1', port: 0 }, taken] }), { code: 'EADDRINUSE' })
+  const free = { ...taken, port: 0 }
+  await assert.rejects(start({ listen: [free, taken] }), { code: 'EADDRINUSE' })
   await collector.stop()
 })
 
@@ -214,7 +222,7 @@ test('rotations make segments, each with its rows', async () => {
   assert.equal(collector.report().sinks[0].rows, 6)
 })
 
-test('what the spool held is in the sink when the collector starts again, and templates are known', async () => {
+test('what the spool held is in the sink after the next start, and templates are known', async () => {
   const sink = memorySink()
   sink.failing = { rotate: true }
   const first = await start({}, sink)

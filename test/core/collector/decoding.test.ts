@@ -45,7 +45,8 @@ function decodeAll(
 test('records are counted when they are decoded, before anybody has them', async () => {
   const given: number[][] = []
   const counts = newCounts()
-  const decoding = decodeAll(newExporters(), [takerOf(given)], counts, [], () => undefined, TEMPLATE, flows(1, 7, 8))
+  const datagrams = [TEMPLATE, flows(1, 7, 8)]
+  const decoding = decodeAll(newExporters(), [takerOf(given)], counts, [], () => undefined, ...datagrams)
   assert.deepEqual([counts.records, given], [2, []])
   await decoding.flush()
   assert.deepEqual([counts.records, given], [2, [[7, 8]]])
@@ -71,8 +72,8 @@ test('a bug in a decoder costs one datagram, which is counted as malformed, told
   assert.deepEqual([datagrams, records, counted], [4, 2, { ERR_MALFORMED: 1 }])
   assert.deepEqual(kept, [flows(2, 2, 3)])
   const [{ code, message, cause }] = faults
-  assert.deepEqual([faults.length, code, message], [1, 'ERR_MALFORMED',
-    'Cannot decode datagram, which is a bug of flowkit: TypeError: x is undefined; please report it with file 1'])
+  assert.deepEqual([faults.length, code, message], [1, 'ERR_MALFORMED', 'Cannot decode datagram, which is a '
+    + 'bug of flowkit: TypeError: x is undefined; please report it with file 1'])
   assert.match((cause as Error).stack!, /decoding\.test/)
 })
 

@@ -20,7 +20,10 @@ function report(n: number, exporter: string): CollectorReport {
         name: 'a', rows: 15 * n, counterSamples: 16 * n, files: 17 * n, bytes: 18 * n, lost: 19 * n,
         failures: 20 * n, waiting: 24 * n, hanging: 25 * n,
       },
-      { name: 'b', rows: n, counterSamples: 0, files: 0, bytes: 0, lost: 0, failures: 0, waiting: 0, hanging: 0 },
+      {
+        name: 'b', rows: n, counterSamples: 0, files: 0, bytes: 0, lost: 0, failures: 0, waiting: 0,
+        hanging: 0,
+      },
     ],
     exporters: [{ exporter } as never],
     spool: { bytes: 21 * n, limit: 22 * n, waiting: 23 * n },

@@ -29,17 +29,10 @@ test('the busiest have series of their own, and keep them', () => {
 test('the others never count back, whoever is forgotten or heard again', () => {
   const scrape = scraper()
   assert.equal(scrape({ a: 50, b: 40, c: 30, d: 20 }), 'a b | 50')
-  assert.equal(scrape({ a: 50, b: 40, d: 25 }), 'a b | 55') // c is forgotten
-  assert.equal(scrape({ a: 50, b: 40, c: 1, d: 26 }), 'a b | 57') // and heard again
-  assert.equal(scrape({ a: 50, b: 40, c: 2, d: 3 }), 'a b | 61') // d both, between two scrapes
-  assert.equal(scrape({ b: 40, c: 2, d: 3, e: 1 }), 'b e | 61') // a place for who was not counted yet
-  assert.equal(scrape({ b: 40, e: 1 }), 'b e | 61')
-})
-
-test('who is forgotten waits for nothing any more', () => {
-  const choose = exporterSeries(0)
-  const row = ledgerRow('a', { held_sets: 9, late_sets: 2, abandoned_sets: 1 })
-  assert.equal(choose([row]).others?.abandoned_sets, 1)
-  const { held_sets, late_sets, abandoned_sets } = choose([]).others ?? assert.fail()
-  assert.deepEqual([held_sets, late_sets, abandoned_sets], [9, 2, 7])
+  assert.equal(scrape({ a: 50, b: 40, d: 25, forgotten: 30 }), 'a b | 55') // c is forgotten
+  assert.equal(scrape({ a: 50, b: 40, c: 1, d: 26, forgotten: 30 }), 'a b | 57') // and heard again
+  assert.equal(scrape({ a: 50, b: 40, c: 2, d: 3, forgotten: 56 }), 'a b | 61') // d both, between two scrapes
+  // all together count on where one that had a series is forgotten: its place is for who was not counted yet
+  assert.equal(scrape({ b: 40, c: 2, d: 3, e: 1, forgotten: 106 }), 'b e | 111')
+  assert.equal(scrape({ b: 40, e: 1, forgotten: 111 }), 'b e | 111')
 })

@@ -71,7 +71,9 @@ test('what a session had waiting is given up with it, and what it was missing st
   forgetSession(exporters, 4, V4, NO_V6, 9)
   const { counters } = it.exporter()
   assert.deepEqual([exporters.waitingBytes, exporters.domains, counters.abandonedSets], [0, 0, 1])
-  assert.deepEqual(it.exporter().ended, { missing: 3, reordered: 0, restarts: 0 })
+  assert.deepEqual(it.exporter().ended, {
+    flows: 0, messages: 0, records: 3, reordered: 0, restarts: 0,
+  })
   assert.equal(it.exporter().sessionDomains, 0)
 })
 
@@ -139,7 +141,7 @@ test('exporters are bounded; those of datagrams do not push out one with session
     const exporter = exporterOf(exporters, from(n))
     domainOf(exporters, exporter, 9, 0, 0)
   }
-  assert.deepEqual([exporters.byKey.size, exporters.forgotten], [LIMITS.exporters, 6])
+  assert.deepEqual([exporters.byKey.size, exporters.forgotten.exporters], [LIMITS.exporters, 6])
   assert.ok(!exporters.byKey.has(0) && exporters.byKey.has(6))
   assert.deepEqual(send(it, 9, true, DATA), [{ bytes: 7 }])
 })

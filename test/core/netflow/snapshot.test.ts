@@ -92,7 +92,7 @@ test('a decoder that is replaced by its snapshot again and again decodes the sam
 
 test('a snapshot of another format is refused', () => {
   assert.throws(() => restoreExporters(serialize({ format: 0, exporters: [] })), {
-    code: 'ERR_UNSUPPORTED', message: 'Cannot read the state of the decoders: format 1 expected, 0 found',
+    code: 'ERR_UNSUPPORTED', message: 'Cannot read the state of the decoders: format 2 expected, 0 found',
   })
 })
 

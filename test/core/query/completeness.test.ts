@@ -21,4 +21,11 @@ test('completeness is a sentence about all exporters', () => {
     { exporter: 'a', missing_messages: 3 }, { exporter: 'b', missing_flows: 0 },
     { exporter: 'c', missing_messages: 4, missing_records: 60 },
   ]), 'incomplete: missing by the sequence numbers of 2 of 3 exporters: 7 messages, 60 data records')
+  assert.equal(completeness([{ exporter: 'a' }, { exporter: 'forgotten', missing_flows: 2 }]),
+    'incomplete: missing by the sequence numbers of exporters that were forgotten: 2 flows')
+  assert.equal(completeness([
+    { exporter: 'a', missing_flows: 1 }, { exporter: 'forgotten', missing_flows: 2 },
+  ]), 'incomplete: missing by the sequence numbers of the exporter and exporters that were forgotten: 3 flows')
+  assert.equal(completeness([{ exporter: 'a' }, { exporter: 'forgotten' }]),
+    'complete: nothing is missing by the sequence numbers of the exporter')
 })
