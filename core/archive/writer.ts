@@ -91,7 +91,12 @@ export async function openArchiveWriter(
   await mkdir(join(directory, 'flows'), { recursive: true })
   await removeLeftovers(directory)
   const temporary = await makeTemporary(directory)
-  await writeSqlFile(directory, temporary)
+  try {
+    await writeSqlFile(directory, temporary)
+  } catch (error) {
+    await removeTemporary(temporary).catch(() => {}) // it counts as left over, and goes with the next opening
+    throw error
+  }
 
   const stats: ArchiveStats = { rows: 0, files: 0, bytes: 0, lost: 0, counters: 0, lostCounters: 0 }
   let segment = options.segment ?? newSegment(now() / 1000)

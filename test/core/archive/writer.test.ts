@@ -293,6 +293,18 @@ test('a full disk fails the segment whole, and later writes succeed', { skip: ca
   }
 })
 
+test('an archive that is refused on a full disk leaves nothing unfinished', { skip: canMount() }, async () => {
+  const disk = await mkdtemp(join(folder, 'disk-'))
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', disk])
+  try {
+    await writeFile(join(disk, 'filler'), new Uint8Array(65_536))
+    await assert.rejects(openArchiveWriter(disk), { code: 'ENOSPC' })
+    assert.deepEqual((await readdir(disk)).sort(), ['filler', 'flows'])
+  } finally {
+    execFileSync('umount', ['-l', disk])
+  }
+})
+
 test('a folder that cannot be made fails the rotation, and no file is left', async () => {
   const archive = newArchive()
   const writer = await openArchiveWriter(archive)
