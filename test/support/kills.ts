@@ -78,7 +78,14 @@ export async function killAgainAndAgain(
     await collector.said(/collecting on/)
     await traffic.until(traffic.sent + RATE)
     await conclude(traffic, collector)
-    assert.deepEqual(await collector.end('SIGTERM'), [0, null], collector.text)
+    let ended = await collector.end('SIGTERM')
+    // what a slow machine cannot write in time is written at the next start
+    while (ended[0] === 3 && /stay in the spool/.test(collector.text)) {
+      collector = start()
+      await collector.said(/collecting on/)
+      ended = await collector.end('SIGTERM')
+    }
+    assert.deepEqual(ended, [0, null], collector.text)
     const found = await checkArchive(archive, spool, traffic, spooled)
     return { ...found, spooled: [...spooled.values()].reduce((sum, { size }) => sum + size, 0) }
   } finally {
