@@ -3,6 +3,8 @@ import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import type { Fault, FlowDecoder } from '../core/flow/stream.ts'
 import { isFull, namedRows, type NamedRowsOptions, type StoreRow } from './named-rows.ts'
+import { RowReader } from './row-reader.ts'
+import { LONG, OTHER, PART, STOP, UNUSUAL } from './text-end.ts'
 
 /** What may separate values. */
 const SEPARATORS = [',', ';', '\t', '|'] as const
@@ -11,10 +13,18 @@ const MOST_BYTES = 1 << 20
 
 const QUOTE = 34
 const NEWLINE = 10
+const RETURN = 13
 
-/** A decoder of rows under a header, whose first line says what the columns are called. */
+/** What bytes are to a text in quotes: that a line ends in one, or that it holds quotes, is unusual. */
+const QUOTED = stopsAt((byte) => byte === QUOTE, (byte) => byte === NEWLINE)
+
+/**
+ * A decoder of rows under a header, whose first line says what the columns are called. Values go from their
+ * bytes into columns; lines with anything unusual about them become text first.
+ */
 export function csvDecoder(options: NamedRowsOptions, onFault: (fault: Fault) => void): FlowDecoder {
   let store: StoreRow | undefined
+  let rows: CsvRows | undefined
   let names: string[] = []
   let separator: string = ','
   let consumed = 0
@@ -25,6 +35,8 @@ export function csvDecoder(options: NamedRowsOptions, onFault: (fault: Fault) =>
       separator = separatorOf(line)
       names = namesIn(line, separator)
       store = namedRows(names, options)
+      rows = csvRows(names, separator, options)
+      rows?.reader.bind(batch)
       return
     }
     const values = valuesOf(line, separator)
@@ -35,26 +47,105 @@ export function csvDecoder(options: NamedRowsOptions, onFault: (fault: Fault) =>
     }
   }
 
+  function takeAll(text: Buffer, at: number, batch: FlowBatch, offset: number): number {
+    while (!isFull(batch) && at < text.length) {
+      const behind = rows ? takeRow(rows, text, at) : UNUSUAL
+      if (behind >= 0) {
+        at = behind
+        continue
+      }
+      const end = recordEnd(text, at)
+      if (end < 0) {
+        if (text.length - at > MOST_BYTES) throw tooLong(offset + at)
+        break
+      }
+      take(text.toString('utf8', at, end).replace(/\r$/, ''), offset + at, batch)
+      at = end + 1
+    }
+    return at
+  }
+
   return {
     decode(bytes, at, batch) {
       const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-      const begun = at
-      while (!isFull(batch) && at < bytes.length) {
-        const end = recordEnd(bytes, at)
-        if (end < 0) {
-          if (bytes.length - at > MOST_BYTES) throw tooLong(consumed + at - begun)
-          break
-        }
-        take(text.toString('utf8', at, end).replace(/\r$/, ''), consumed + at - begun, batch)
-        at = end + 1
+      rows?.reader.bind(batch)
+      try {
+        const end = takeAll(text, at, batch, consumed - at)
+        consumed += end - at
+        return end
+      } finally {
+        rows?.reader.settle()
       }
-      consumed += at - begun
-      return at
     },
     end(batch, rest = new Uint8Array(0)) { // the last line may do without its end
       take(Buffer.from(rest).toString('utf8').replace(/\r$/, ''), consumed, batch)
       return rest.length
     },
+  }
+}
+
+/** How to read lines. */
+interface CsvRows {
+  readonly reader: RowReader
+  readonly columns: number
+  readonly separator: number
+  /** What bytes are to a text without quotes. */
+  readonly stops: Uint8Array
+}
+
+/** How to read lines of columns with these names; undefined if there are too many. */
+function csvRows(
+  names: readonly string[], separator: string, options: NamedRowsOptions,
+): CsvRows | undefined {
+  const reader = new RowReader(options)
+  if (names.some((name) => reader.add(name) < 0)) return undefined
+  const code = separator.charCodeAt(0)
+  const ends = [code, NEWLINE, RETURN]
+  const stops = stopsAt((byte) => ends.includes(byte), (byte) => byte === QUOTE)
+  return { reader, columns: names.length, separator: code, stops }
+}
+
+function stopsAt(isStop: (byte: number) => boolean, isOther: (byte: number) => boolean): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, byte) => {
+    return isStop(byte) ? STOP : isOther(byte) ? OTHER : byte < 128 ? PART : LONG
+  })
+}
+
+/** Append the record at `at`. @returns the offset behind its line, or UNUSUAL, also if that has no end yet */
+function takeRow(rows: CsvRows, bytes: Uint8Array, at: number): number {
+  const { reader } = rows
+  reader.begin()
+  const behind = takeValues(rows, bytes, at)
+  if (behind < 0) reader.undo()
+  else reader.finish(bytes)
+  return behind
+}
+
+function takeValues({ reader, columns, separator, stops }: CsvRows, bytes: Uint8Array, at: number): number {
+  const end = bytes.length
+  if (bytes[at] === NEWLINE || bytes[at] === RETURN) return UNUSUAL // it may be an empty line, which is none
+  for (let i = 0; ; at++) {
+    if (at >= end) return UNUSUAL
+    const first = bytes[at]
+    if (first === QUOTE) {
+      if (at + 1 < end && bytes[at + 1] === QUOTE && !reader.isExtra(i)) at += 2 // which is no value
+      else {
+        at = reader.text(i, bytes, at + 1, end, QUOTED)
+        if (at < 0 || at >= end || bytes[at] !== QUOTE) return UNUSUAL
+        at++
+      }
+    } else if (first !== separator && first !== NEWLINE && first !== RETURN) {
+      at = reader.text(i, bytes, at, end, stops)
+      if (at < 0) return UNUSUAL
+    }
+    if (at >= end) return UNUSUAL
+    i++
+    if (bytes[at] === separator) {
+      if (i === columns) return UNUSUAL
+      continue
+    }
+    if (bytes[at] === RETURN) at++
+    return i === columns && at < end && bytes[at] === NEWLINE ? at + 1 : UNUSUAL
   }
 }
 

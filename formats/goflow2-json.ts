@@ -3,8 +3,8 @@ import { fieldMask } from '../core/flow/fields.ts'
 import { loseFields, newLoss } from '../core/flow/loss.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
 import type { FlowFormat } from './format.ts'
-import { goflow2Target } from './goflow2/keys.ts'
-import { CARRIED_BY_JSON, keyWriters } from './goflow2/text.ts'
+import { Goflow2JsonWriter } from './goflow2/json-writer.ts'
+import { CARRIED_BY_JSON, goflow2Target } from './goflow2/keys.ts'
 import { firstKeys, jsonDecoder } from './json-objects.ts'
 import type { NamedRowsOptions } from './named-rows.ts'
 
@@ -21,10 +21,10 @@ export const goflow2Json: FlowFormat = {
     return keys.has('time_received_ns') || (keys.has('sampler_address') && keys.has('type')) ? 95 : 0
   },
   decoder: ({ extras = false, loss, onFault }) => {
-    const optionsOf = (kind: string): NamedRowsOptions => ({
-      extras, loss, target: (name) => goflow2Target(name, kind),
+    const optionsOf = (isSflow: boolean): NamedRowsOptions => ({
+      extras, loss, target: (name) => goflow2Target(name, isSflow),
     })
-    return jsonDecoder(optionsOf, onFault, ({ type }) => typeof type === 'string' ? type : '')
+    return jsonDecoder(optionsOf, onFault, { key: 'type', value: 'SFLOW_5' })
   },
   encoder,
 }
@@ -32,21 +32,10 @@ export const goflow2Json: FlowFormat = {
 function encoder(): FlowEncoder {
   const loss = newLoss()
   const carried = fieldMask(CARRIED_BY_JSON)
+  const writer = new Goflow2JsonWriter()
   function encode(batch: FlowBatch): Uint8Array {
     loseFields(loss, batch, carried, false)
-    const writers = keyWriters(batch)
-    let text = ''
-    for (let row = 0; row < batch.length; row++) {
-      let before = '{'
-      for (const write of writers) {
-        const member = write(row)
-        if (member === '') continue
-        text += before + member
-        before = ','
-      }
-      text += '}\n'
-    }
-    return Buffer.from(text)
+    return writer.take(writer.rows(batch))
   }
   return { encode, loss: () => loss }
 }

@@ -1,14 +1,16 @@
 import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { fieldMask } from '../core/flow/fields.ts'
+import { parsed } from '../core/flow/parse-bytes.ts'
 import { loseFields, newLoss } from '../core/flow/loss.ts'
 import type { FlowDecoder, FlowEncoder } from '../core/flow/stream.ts'
 import type { FlowFormat, ReadRequest } from './format.ts'
-import { messageKeys, messageWriter } from './goflow2/message.ts'
-import { CARRIED } from './goflow2/text.ts'
-import { goflow2Target } from './goflow2/keys.ts'
-import { readMessage, readVarint, VARINT } from './goflow2/wire.ts'
-import { isFull, namedRows, type StoreRow } from './named-rows.ts'
+import { CARRIED, goflow2Target } from './goflow2/keys.ts'
+import { messageKeys } from './goflow2/message.ts'
+import { Goflow2MessageWriter } from './goflow2/message-writer.ts'
+import { isSflow, MessageScanner, readVarint } from './goflow2/message-scanner.ts'
+import { readMessage, VARINT } from './goflow2/wire.ts'
+import { isFull, namedRows, type NamedRowsOptions, type StoreRow } from './named-rows.ts'
 
 /**
  * Protobuf messages of goflow2, version 2 (its flow.proto), each behind its length, with or without the
@@ -35,7 +37,12 @@ const PROBED = 3
 
 function decoder({ extras = false, loss, onFault }: ReadRequest): FlowDecoder {
   const stores = new Map<string, StoreRow>()
+  const [plain, sflow] = [false, true].map((is) => new MessageScanner(optionsOf(is)))
   let consumed = 0
+
+  function optionsOf(is: boolean): NamedRowsOptions {
+    return { extras, loss, target: (name) => goflow2Target(name, is) }
+  }
 
   function store(bytes: Uint8Array, start: number, end: number, batch: FlowBatch): void {
     const members = readMessage(bytes, start, end)
@@ -43,37 +50,52 @@ function decoder({ extras = false, loss, onFault }: ReadRequest): FlowDecoder {
     const list = `${kind}\n${names.join('\n')}`
     let row = stores.get(list)
     if (!row) {
-      row = namedRows(names, { extras, loss, target: (name) => goflow2Target(name, kind) })
+      row = namedRows(names, optionsOf(kind === 'SFLOW_5'))
       if (stores.size < MOST_LISTS) stores.set(list, row)
     }
     row(batch, values)
   }
 
-  return {
-    decode(bytes, at, batch) {
-      const begun = at
-      while (!isFull(batch)) {
-        const start = isSeparator(bytes, at) ? at + 1 : at
-        const length = readVarint(bytes, start, bytes.length)
-        if (!length) {
-          if (bytes.length - start < VARINT) break
-          throw malformed('expected its length', consumed + at - begun)
-        }
-        const offset = consumed + at - begun
-        if (length.value > MOST_BYTES) throw malformed(`${length.value} bytes are too many`, offset)
-        const end = length.next + length.value
-        // a separator that is not there yet belongs to the message before
-        if (end > bytes.length) break
+  function takeAll(bytes: Uint8Array, at: number, batch: FlowBatch, base: number): number {
+    while (!isFull(batch)) {
+      const start = isSeparator(bytes, at) ? at + 1 : at
+      const from = readVarint(bytes, start, bytes.length)
+      const offset = base + at
+      const length = parsed[0]
+      if (from < 0 || length > Number.MAX_SAFE_INTEGER) {
+        if (bytes.length - start < VARINT) break
+        throw malformed('expected its length', offset)
+      }
+      if (length > MOST_BYTES) throw malformed(`${length} bytes are too many`, offset)
+      const end = from + length
+      // a separator that is not there yet belongs to the message before
+      if (end > bytes.length) break
+      const scanner = isSflow(bytes, from, end) ? sflow : plain
+      if (!scanner.take(bytes, from, end)) {
         try {
-          store(bytes, length.next, end, batch)
+          store(bytes, from, end, batch)
         } catch (error) {
           if (!(error instanceof FlowkitError)) throw error
           onFault({ code: error.code, reason: error.message, offset })
         }
-        at = end
       }
-      consumed += at - begun
-      return at
+      at = end
+    }
+    return at
+  }
+
+  return {
+    decode(bytes, at, batch) {
+      plain.rows.bind(batch)
+      sflow.rows.bind(batch)
+      try {
+        const end = takeAll(bytes, at, batch, consumed - at)
+        consumed += end - at
+        return end
+      } finally {
+        plain.rows.settle()
+        sflow.rows.settle()
+      }
     },
     end: (_, rest = new Uint8Array(0)) => rest.length === 1 && rest[0] === NEWLINE ? 1 : 0,
   }
@@ -91,12 +113,13 @@ function looksRight(head: Uint8Array): boolean {
   let at = 0
   let count = 0
   while (count < PROBED) {
-    const length = readVarint(head, isSeparator(head, at) && at > 0 ? at + 1 : at, head.length)
-    if (!length || length.value < 8 || head[length.next] !== TYPE_TAG || head[length.next + 1] > 4) return false
+    const from = readVarint(head, isSeparator(head, at) && at > 0 ? at + 1 : at, head.length)
+    if (from < 0 || parsed[0] < 8 || parsed[0] > MOST_BYTES) return false
+    if (head[from] !== TYPE_TAG || head[from + 1] > 4) return false
     count++
-    at = length.next + length.value
+    at = from + parsed[0]
     try {
-      if (at <= head.length) readMessage(head, length.next, at)
+      if (at <= head.length) readMessage(head, from, at)
     } catch {
       return false
     }
@@ -112,13 +135,11 @@ function malformed(reason: string, offset: number): FlowkitError {
 function encoder(): FlowEncoder {
   const loss = newLoss()
   const carried = fieldMask(CARRIED)
+  const writer = new Goflow2MessageWriter()
   return {
     encode(batch) {
       loseFields(loss, batch, carried, false)
-      const write = messageWriter(batch)
-      const parts: Uint8Array[] = []
-      for (let row = 0; row < batch.length; row++) parts.push(write(row))
-      return Buffer.concat(parts)
+      return writer.take(writer.rows(batch))
     },
     loss: () => loss,
   }

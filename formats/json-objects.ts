@@ -2,6 +2,7 @@
 import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import type { Fault, FlowDecoder } from '../core/flow/stream.ts'
+import { JsonScanner, OTHER_KIND, type KindKey } from './json-scanner.ts'
 import { isFull, namedRows, type NamedRowsOptions, type StoreRow } from './named-rows.ts'
 
 /** Bytes that an object may have. */
@@ -15,65 +16,93 @@ const OPEN = 123
 const CLOSE = 125
 const NEWLINE = 10
 /** What may stand between objects: space, tab, line ends, and what an array has. */
-const BETWEEN = new Set([32, 9, 13, NEWLINE, 44, 91, 93])
+const BETWEEN = Uint8Array.from({ length: 256 }, (_, byte) => (
+  [32, 9, 13, NEWLINE, 44, 91, 93].includes(byte) ? 1 : 0
+))
 
 /** Integers that JSON.parse would round: as text, no digit of them is lost. */
-const LARGE = /(?<!\\)(":\s*)(\d{16,})(?=\s*[,}])/g
+const LARGE = /(?<!\\)("\s*:\s*)(\d{16,})(?=\s*[,}])/g
 
 /**
- * A decoder of flows that are objects, a member for each field.
+ * A decoder of flows that are objects, a member for each field. Objects as they usually are go from their
+ * bytes into columns; JSON.parse has the others.
  *
- * @param optionsOf what becomes of the names of an object, by its kind
- * @param kindOf the kind of an object
+ * @param optionsOf what becomes of the names of an object, of the special kind or not
+ * @param kind what makes objects special
  */
 export function jsonDecoder(
-  optionsOf: (kind: string) => NamedRowsOptions, onFault: (fault: Fault) => void,
-  kindOf: (object: Record<string, unknown>) => string = () => '',
+  optionsOf: (isSpecial: boolean) => NamedRowsOptions, onFault: (fault: Fault) => void, kind?: KindKey,
 ): FlowDecoder {
   const stores = new Map<string, StoreRow>()
+  const scanners = [new JsonScanner(optionsOf(false), kind)]
+  if (kind) scanners.push(new JsonScanner(optionsOf(true), kind, true))
+  let usual = 0 // which of them has read the last object
   let consumed = 0 // bytes of the input before the ones at hand
 
   function store(text: string, batch: FlowBatch): void {
     const object = JSON.parse(text.replace(LARGE, '$1"$2"')) as Record<string, unknown>
     const keys = Object.keys(object)
-    const kind = kindOf(object)
-    const list = `${kind}\n${keys.join('\n')}`
+    const isSpecial = kind !== undefined && object[kind.key] === kind.value
+    const list = `${isSpecial}\n${keys.join('\n')}`
     let row = stores.get(list)
     if (!row) {
-      row = namedRows(keys, optionsOf(kind))
+      row = namedRows(keys, optionsOf(isSpecial))
       if (stores.size < MOST_LISTS) stores.set(list, row)
     }
     row(batch, Object.values(object))
   }
 
+  function scan(bytes: Uint8Array, view: DataView, at: number): number {
+    const behind = scanners[usual].take(bytes, view, at, bytes.length)
+    if (behind !== OTHER_KIND) return behind
+    usual = 1 - usual
+    return scanners[usual].take(bytes, view, at, bytes.length)
+  }
+
+  /** Read objects as long as there are some. @returns the offset of the first byte not consumed */
+  function take(text: Buffer, at: number, batch: FlowBatch, offset: number): number {
+    const view = new DataView(text.buffer, text.byteOffset, text.length)
+    while (!isFull(batch)) {
+      while (at < text.length && BETWEEN[text[at]] === 1) at++
+      if (at === text.length) break
+      const behind = text[at] === OPEN ? scan(text, view, at) : -1
+      if (behind >= 0) {
+        at = behind
+        continue
+      }
+      const end = text[at] === OPEN ? objectEnd(text, at) : lineEnd(text, at)
+      if (end < 0) {
+        if (text.length - at > MOST_BYTES) throw tooLong(offset + at)
+        break
+      }
+      try {
+        store(text.toString('utf8', at, end), batch)
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error
+        const reason = `Cannot read JSON object: ${error.message.replace(/^(.{200}).*/s, '$1')}`
+        onFault({ code: 'ERR_MALFORMED', reason, offset: offset + at })
+      }
+      at = end
+    }
+    return at
+  }
+
   return {
     decode(bytes, at, batch) {
       const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-      const begun = at
-      while (!isFull(batch)) {
-        while (at < bytes.length && BETWEEN.has(bytes[at])) at++
-        if (at === bytes.length) break
-        const end = bytes[at] === OPEN ? objectEnd(bytes, at) : lineEnd(bytes, at)
-        if (end < 0) {
-          if (bytes.length - at > MOST_BYTES) throw tooLong(consumed + at - begun)
-          break
-        }
-        try {
-          store(text.toString('utf8', at, end), batch)
-        } catch (error) {
-          if (!(error instanceof SyntaxError)) throw error
-          const reason = `Cannot read JSON object: ${error.message.replace(/^(.{200}).*/s, '$1')}`
-          onFault({ code: 'ERR_MALFORMED', reason, offset: consumed + at - begun })
-        }
-        at = end
+      for (const { rows } of scanners) rows.bind(batch)
+      try {
+        const end = take(text, at, batch, consumed - at)
+        consumed += end - at
+        return end
+      } finally {
+        for (const { rows } of scanners) rows.settle()
       }
-      consumed += at - begun
-      return at
     },
   }
 }
 
-/** The offset behind the object at `at`, -1 if it is not all there; a line that ends in a text ends it too. */
+/** The offset behind the object at `at`, -1 if it is not all there; a line's end in a text ends it too. */
 function objectEnd(bytes: Uint8Array, at: number): number {
   let depth = 0
   for (let i = at; i < bytes.length; i++) {

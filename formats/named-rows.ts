@@ -8,12 +8,30 @@ import { parseScalar } from '../core/flow/parse-scalar.ts'
 import {
   makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits,
 } from '../core/flow/shape.ts'
-import { lastTime, storeValue } from '../core/flow/store-value.ts'
+import { lastTime, namedValue, storeValue } from '../core/flow/store-value.ts'
+import { FIRST_FREE_KIND, KINDS } from './kinds.ts'
+
+/** Kinds of values that row-reader.ts knows beside those of fields: flow times, whose ns have a field too, */
+export const FLOW_TIME: number = FIRST_FREE_KIND
+/** integers that count µs, */
+export const MICROS: number = FIRST_FREE_KIND + 1
+/** networks, whose prefix length counts, */
+export const PREFIX_LENGTH: number = FIRST_FREE_KIND + 2
+/** elements without a field, */
+export const EXTRA: number = FIRST_FREE_KIND + 3
+/** and what only `store` can take. */
+export const ANY: number = FIRST_FREE_KIND + 4
 
 /** What becomes of the values of one name. */
 export interface Target {
   /** Fields that it fills. */
   readonly ids: readonly number[]
+  /** How row-reader.ts reads them. */
+  readonly kind: number
+  /** Whether 0 stands for no value. */
+  readonly zeroIsNothing?: boolean
+  /** The number that a word stands for, -1 if it is none. */
+  named?(text: string): number
   /** @returns whether the row has them, or how many of the first; nothing else was stored */
   store(batch: FlowBatch, row: number, value: unknown): boolean | number
 }
@@ -34,9 +52,17 @@ export type StoreRow = (batch: FlowBatch, values: readonly unknown[]) => void
 /** The target of a field by its own type. */
 export function fieldTarget(field: Field): Target {
   const nanos = field.id === ID.flowStart ? ID.flowStartNs : field.id === ID.flowEnd ? ID.flowEndNs : -1
-  if (nanos < 0) return { ids: [field.id], store: (batch, row, value) => storeValue(batch, field, row, value) }
+  if (nanos < 0) {
+    return {
+      ids: [field.id],
+      kind: KINDS[field.type],
+      named: (text) => namedValue(field, text),
+      store: (batch, row, value) => storeValue(batch, field, row, value),
+    }
+  }
   return {
     ids: [field.id, nanos],
+    kind: FLOW_TIME,
     store(batch, row, value) {
       if (!storeValue(batch, field, row, value)) return false
       const below = batch.column(nanos) as Uint16Array
@@ -75,7 +101,7 @@ export function targetOf(name: string, map?: ReadonlyMap<string, string>): Targe
 const MOST_SHAPES = 4096
 
 /** What the values of one name fill: a field, or an element that has none. */
-interface Place {
+export interface Place {
   readonly name: string
   readonly target: Target | undefined
   /** By the kind of value, text or number. */
@@ -169,7 +195,8 @@ export function isFull({ length }: FlowBatch): boolean {
   return length >= BATCH_SIZE
 }
 
-function placeOf(name: string, { target }: NamedRowsOptions): Place {
+/** Where the values of a name go. */
+export function placeOf(name: string, { target }: NamedRowsOptions): Place {
   const found = target(name)
   if (found) return { name, target: found, elements: [undefined, undefined] }
   const [, pen, id] = /^en(\d+)id(\d+)$/.exec(name) ?? []

@@ -222,7 +222,13 @@ export class RowWriter extends ByteWriter {
 
   private extras({ shape, extraNames }: Plan, batch: FlowBatch, row: number, at: number): number {
     const { json } = this.style
-    const values = extraNames.length === 0 ? [] : extraValues(shape.extras, batch, row)
+    if (extraNames.length === 0) {
+      if (json) return at
+      this.room(at, 1)
+      this.bytes[at] = 44 // a comma, and nothing
+      return at + 1
+    }
+    const values = extraValues(shape.extras, batch, row)
     const text = values.map((value, i) => `${JSON.stringify(extraNames[i])}:${JSON.stringify(value)}`).join()
     if (json) return text === '' ? at : this.text(`,${text}`, at)
     return this.text(text === '' ? ',' : `,"{${text.replaceAll('"', '""')}}"`, at)

@@ -83,7 +83,7 @@ function storeText(batch: FlowBatch, field: Field, row: number, text: string): b
 }
 
 /** The number of a name: of a protocol, an EtherType, a type of record; -1 if it is none. */
-function namedValue({ id }: Field, text: string): number {
+export function namedValue({ id }: Field, text: string): number {
   if (id === ID.proto) return protocolNumber(text)
   if (id === ID.type) return FLOW_TYPE[text as keyof typeof FLOW_TYPE] ?? -1
   if (id === ID.etype) return text === 'IPv4' ? ETYPE_IPV4 : text === 'IPv6' ? ETYPE_IPV6 : -1

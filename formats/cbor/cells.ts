@@ -1,7 +1,7 @@
 import { ipv6Storage, type AddressColumn } from '../../core/flow/address.ts'
 import type { FlowBatch } from '../../core/flow/batch.ts'
 import type { Field } from '../../core/flow/fields.ts'
-import { fieldTarget, type Target } from '../named-rows.ts'
+import { fieldTarget, MICROS, type Target } from '../named-rows.ts'
 
 const utf8 = new TextEncoder()
 
@@ -18,6 +18,7 @@ export function cellTarget(field: Field, micros: boolean): Target {
       if (!micros) return plain
       return {
         ids: [id],
+        kind: MICROS,
         store(batch, row, value) {
           const time = typeof value === 'string' && value !== '' ? Number(value) : value
           if (typeof time !== 'number' || !Number.isInteger(time) || Math.abs(time) > 2 ** 53) return false
@@ -26,9 +27,12 @@ export function cellTarget(field: Field, micros: boolean): Target {
           return true
         },
       }
-    case 'text': return { ids: [id], store: (batch, row, value) => storeText(batch, id, row, value) }
+    case 'text': return {
+      ids: [id], kind: plain.kind, store: (batch, row, value) => storeText(batch, id, row, value),
+    }
     case 'octets': case 'addr': case 'mac': return {
       ids: plain.ids,
+      kind: plain.kind,
       store(batch, row, value) {
         if (value instanceof Uint8Array) return storeBytes(batch, field, row, value)
         return plain.store(batch, row, value)

@@ -4,10 +4,12 @@ import { findField, type Field } from '../../core/flow/fields.ts'
 import type { FlowDecoder } from '../../core/flow/stream.ts'
 import type { ReadRequest } from '../format.ts'
 import { fieldByAnyName, isFull, namedRows, type NamedRowsOptions, type StoreRow } from '../named-rows.ts'
+import { UNUSUAL } from '../text-end.ts'
 import { cellTarget } from './cells.ts'
 import {
   BREAK, CUT, cursorOf, ILL_FORMED, itemEnd, MAJOR, MOST_BYTES, readHead, readValue, type Cursor,
 } from './items.ts'
+import { CborRows } from './rows.ts'
 
 /** What times count, as flowkit's header says it. */
 export const TIME_UNIT = 'microseconds since 1970-01-01T00:00:00Z'
@@ -25,6 +27,8 @@ interface Header {
   readonly lists: Lists
   /** Appends rows that have no such elements. */
   readonly store: StoreRow
+  /** Appends most rows. */
+  readonly rows: CborRows
 }
 
 /** How rows with names are appended, by the list of names. */
@@ -75,7 +79,8 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
     const names = hasExtras ? fields.slice(0, -1) : fields
     const options = optionsOf((name) => times.has(name))
     const lists = { options, stores: new Map() }
-    return { names, extras: hasExtras, lists, store: namedRows(names, options) }
+    const rows = new CborRows(names, hasExtras, options)
+    return { names, extras: hasExtras, lists, store: namedRows(names, options), rows }
   }
 
   function store(
@@ -112,8 +117,11 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
     if (major === MAJOR.array) return storeRow(readValue(cursor) as unknown[], offset, batch)
     if (major !== MAJOR.map) throw damaged(offset, 'rows or maps expected', `major type ${major} found`)
     const members = readValue(cursor) as Record<string, unknown>
-    if (left === 0 && 'flowkit' in members) header = headerOf(members)
-    else store(named, Object.keys(members), Object.values(members), batch)
+    if (left === 0 && 'flowkit' in members) {
+      header?.rows.reader.settle()
+      header = headerOf(members)
+      header.rows.reader.bind(batch)
+    } else store(named, Object.keys(members), Object.values(members), batch)
   }
 
   /** Go to the next item, over tags and heads of arrays of flows. @returns whether it is there */
@@ -135,14 +143,12 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
     return false
   }
 
-  return {
-    decode(bytes, at, batch) {
-      const offset = consumed - at // of the first of `bytes`
-      const cursor = cursorOf(bytes)
-      cursor.at = at
-      while (!isFull(batch) && begin(cursor, offset)) {
-        const start = cursor.at
-        const end = itemEnd(cursor)
+  function takeAll(cursor: Cursor, offset: number, batch: FlowBatch): void {
+    while (!isFull(batch) && begin(cursor, offset)) {
+      const start = cursor.at
+      let end = left > 0 && header ? header.rows.take(cursor.bytes, cursor.view, start) : UNUSUAL
+      if (end === UNUSUAL) {
+        end = itemEnd(cursor)
         if (end === CUT) break
         if (end === ILL_FORMED) throw damaged(offset + start, 'an item expected', 'no CBOR found')
         if (end < 0) {
@@ -150,8 +156,22 @@ export function cborDecoder({ map, extras = false, loss, onFault }: ReadRequest)
           throw damaged(offset + start, limit, 'a larger item found', 'ERR_LIMIT')
         }
         take(cursor, offset + start, batch)
-        left = Math.max(0, left - 1)
-        cursor.at = end
+      }
+      left = Math.max(0, left - 1)
+      cursor.at = end
+    }
+  }
+
+  return {
+    decode(bytes, at, batch) {
+      const offset = consumed - at // of the first of `bytes`
+      const cursor = cursorOf(bytes)
+      cursor.at = at
+      header?.rows.reader.bind(batch)
+      try {
+        takeAll(cursor, offset, batch)
+      } finally {
+        header?.rows.reader.settle()
       }
       consumed = offset + cursor.at
       return cursor.at

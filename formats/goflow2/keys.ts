@@ -1,7 +1,7 @@
-/** The keys of goflow2's messages (its flow.proto and JSON output, version 2) and the fields they stand for. */
+/** The keys of goflow2's messages (its flow.proto and JSON output, version 2) and the fields they are for. */
 import { FIELDS, ID } from '../../core/flow/fields.ts'
 import { storeValue } from '../../core/flow/store-value.ts'
-import { fieldTarget, type Target } from '../named-rows.ts'
+import { ANY, fieldTarget, PREFIX_LENGTH, type Target } from '../named-rows.ts'
 
 /** Kinds of value: what text and protobuf make of a field. */
 export type KeyKind =
@@ -68,35 +68,45 @@ const byName = new Map([...KEYS, ...MAPPED_KEYS].map((key) => [key.name, key]))
  * What becomes of a key's values: nothing where they are what goflow2 writes for none. sFlow's `dst_mac` is
  * the packet's own, that of NetFlow what the exporter has made of it (element 57).
  */
-export function goflow2Target(name: string, kind: string): Target | undefined {
+export function goflow2Target(name: string, isSflow: boolean): Target | undefined {
   const key = byName.get(name)
   if (!key) return undefined
-  const field = FIELDS[name === 'dst_mac' && kind === 'SFLOW_5' ? ID.dstMac : key.field]
+  const field = FIELDS[name === 'dst_mac' && isSflow ? ID.dstMac : key.field]
   const plain = fieldTarget(field)
-  const { ids, store } = plain
+  const { ids, kind: own, store } = plain
   switch (key.kind) {
     case 'number': case 'mac':
       if (key.zero) return plain
-      return { ids, store: (batch, row, value) => !isZero(value) && store(batch, row, value) }
-    case 'address': return { ids, store: (batch, row, value) => store(batch, row, addressOf(value)) }
-    case 'net': return { ids, store: (batch, row, value) => {
+      return {
+        ...plain, zeroIsNothing: true,
+        store: (batch, row, value) => !isZero(value) && store(batch, row, value),
+      }
+    case 'address': return { ids, kind: own, store: (batch, row, value) => {
+      return store(batch, row, addressOf(value))
+    } }
+    case 'net': return { ids, kind: PREFIX_LENGTH, store: (batch, row, value) => {
       const bits = /\/(\d+)$/.exec(String(value))?.[1]
       return bits !== undefined && bits !== '0' && store(batch, row, bits)
     } }
-    case 'words': return { ids, store: (batch, row, value) => {
+    case 'words': return { ids, kind: ANY, store: (batch, row, value) => {
       return Array.isArray(value) && value.length > 0 && store(batch, row, value.join(' '))
     } }
-    case 'numbers': case 'addresses': return { ids, store: (batch, row, value) => {
+    case 'numbers': case 'addresses': return { ids, kind: ANY, store: (batch, row, value) => {
       return Array.isArray(value) && value.length > 0 && store(batch, row, addressOf(value[0]))
     } }
     case 'labels': return LABELS
-    case 'proto': return { ids, store: (batch, row, value) => (
-      store(batch, row, value === 'OSPFIGP' ? 89 : value)
-    ) }
-    case 'type': return { ids, store: (batch, row, value) => (
-      store(batch, row, value === 'FLOWUNKNOWN' ? 0 : value)
-    ) }
+    case 'proto': return renamed(plain, 'OSPFIGP', 89)
+    case 'type': return renamed(plain, 'FLOWUNKNOWN', 0)
     default: return plain
+  }
+}
+
+/** A target of numbers one of which has a name of goflow2's own. */
+function renamed({ ids, kind, named, store }: Target, name: string, number: number): Target {
+  return {
+    ids, kind,
+    named: (text) => text === name ? number : named!(text),
+    store: (batch, row, value) => store(batch, row, value === name ? number : value),
   }
 }
 
@@ -106,6 +116,7 @@ export const LABEL_FIELDS: readonly number[] = Array.from({ length: 10 }, (_, i)
 /** As many labels as there are. */
 const LABELS: Target = {
   ids: LABEL_FIELDS,
+  kind: ANY,
   store(batch, row, value) {
     if (!Array.isArray(value) || value.length === 0) return false
     let count = 0
@@ -126,3 +137,10 @@ function addressOf(value: unknown): unknown {
   if (value.length === 8) return Array.from(Buffer.from(value, 'hex')).join('.')
   return value.replace(/.{4}(?!$)/g, '$&:')
 }
+
+/** Fields that flow.proto carries, those whose other parts it carries too among them. */
+export const CARRIED: readonly number[] = [
+  ...KEYS.map(({ field }) => field), ...LABEL_FIELDS, ID.flowStartNs, ID.flowEndNs, ID.dstMac,
+]
+/** Fields that JSON carries: those of mappings too. */
+export const CARRIED_BY_JSON: readonly number[] = [...CARRIED, ...MAPPED_KEYS.map(({ field }) => field)]

@@ -11,7 +11,7 @@ export interface Member {
 }
 
 /** A varint below 2^53, and the offset behind it; undefined if it is not all there, or larger. */
-export function readVarint(
+function readVarint(
   bytes: Uint8Array, at: number, end: number,
 ): { readonly value: number, readonly next: number } | undefined {
   let value = 0
@@ -78,32 +78,6 @@ export function readPacked(bytes: Uint8Array): number[] {
     at = next
   }
   return values
-}
-
-/** Append a varint to a list of bytes. */
-export function putVarint(value: number | bigint, out: number[]): void {
-  let rest = BigInt(value)
-  if (typeof value === 'number' && value < 2 ** 31) {
-    let small = value
-    for (; small >= 0x80; small >>>= 7) out.push(small & 0x7f | 0x80)
-    out.push(small)
-    return
-  }
-  for (; rest >= 0x80n; rest >>= 7n) out.push(Number(rest & 0x7fn) | 0x80)
-  out.push(Number(rest))
-}
-
-/** Append a member whose value is a number. */
-export function putInteger(number: number, value: number | bigint, out: number[]): void {
-  putVarint(number * 8, out)
-  putVarint(value, out)
-}
-
-/** Append a member whose value is bytes. */
-export function putBytes(number: number, bytes: ArrayLike<number>, out: number[]): void {
-  putVarint(number * 8 + 2, out)
-  putVarint(bytes.length, out)
-  for (let i = 0; i < bytes.length; i++) out.push(bytes[i])
 }
 
 function damaged(reason: string): FlowkitError {
