@@ -1,4 +1,4 @@
-import { rowsLost } from '../core/flow/loss.ts'
+import { newLoss, rowsLost } from '../core/flow/loss.ts'
 import type { FlowReader } from '../core/flow/stream.ts'
 import { captureEncoder, collectorPort } from '../core/netflow/encode/capture.ts'
 import type { ExportOptions } from '../core/netflow/encode/export-streams.ts'
@@ -9,7 +9,7 @@ import type { TrafficOptions } from '../core/netflow/generate/options.ts'
 import { createOutputFile, type OutputFile } from '../core/output-file.ts'
 import { captureWriter, type CaptureFormat } from '../core/pcap/write.ts'
 import type { FlowFormat } from '../formats/format.ts'
-import type { Exported, ExportedFlows } from './export-report.ts'
+import type { Exported } from './export-report.ts'
 import type { Io } from './io.ts'
 
 /** Datagrams that are written at a time. */
@@ -23,13 +23,13 @@ export interface CaptureOptions {
   /** The sampling rate of flows that tell none. */
   readonly sampling: number | undefined
   /** Leave no file behind that lacks something. */
-  isRefused(loss: ExportedFlows): boolean
+  isRefused(outcome: Exported): boolean
 }
 
 /** Write a capture of the datagrams that the flows of `reader` are exported in. */
 export async function writeFlowCapture(
   reader: FlowReader, { path, format, encoding, sampling, isRefused }: CaptureOptions, io: Io,
-): Promise<ExportedFlows> {
+): Promise<Exported> {
   const encoder = captureEncoder(encoding, format)
   const file = await createOutputFile(path)
   let flows = 0
@@ -43,7 +43,7 @@ export async function writeFlowCapture(
     }
     await file.write(encoder.finish())
     const loss = encoder.loss()
-    return { flows: flows - rowsLost(loss), datagrams: encoder.datagrams, loss }
+    return { read: flows, flows: flows - rowsLost(loss), messages: encoder.datagrams, loss }
   })
   done()
   await (isRefused(outcome) ? file.abort() : file.close())
@@ -71,13 +71,14 @@ export async function writeTrafficCapture(
   })
   done()
   await file.close()
-  return { flows: source.expected.reduce((sum, { records }) => sum + records, 0), datagrams }
+  const flows = source.expected.reduce((sum, { records }) => sum + records, 0)
+  return { read: flows, flows, messages: datagrams, loss: newLoss() }
 }
 
-/** Write the flows of generated traffic. @returns how many */
+/** Write the flows of generated traffic. */
 export async function writeTraffic(
   traffic: TrafficOptions, path: string, create: NonNullable<FlowFormat['create']>, io: Io,
-): Promise<number> {
+): Promise<Exported> {
   const writer = await create(path, {})
   let flows = 0
   const done = io.talk.progress(() => `${flows} flows written`)
@@ -90,7 +91,7 @@ export async function writeTraffic(
   })
   done()
   await writer.close()
-  return flows
+  return { read: flows, flows, messages: 0, loss: writer.loss?.() ?? newLoss() }
 }
 
 async function unlessItFails<T>(output: Pick<OutputFile, 'abort'>, write: () => Promise<T>): Promise<T> {

@@ -1,15 +1,19 @@
+import { newLoss, rowsLost } from '../core/flow/loss.ts'
 import type { FlowReader } from '../core/flow/stream.ts'
 import { balancer, receiverOf } from '../core/net/balance.ts'
+import { allReady } from '../core/net/lanes.ts'
 import {
   cutter, pacer, processTimer, replayDatagrams, replayFlows, type FlowSink, type Pace,
 } from '../core/net/replay.ts'
-import type { UdpSender } from '../core/net/send.ts'
-import { newLoss, rowsLost } from '../core/flow/loss.ts'
-import { exportStreams, type EmitFrom, type ExportOptions } from '../core/netflow/encode/export-streams.ts'
+import { openSender, type Destination } from '../core/net/send.ts'
+import { openSpoofer } from '../core/net/spoof.ts'
+import { openStreamFan, type TrafficSender } from '../core/net/stream-fan.ts'
 import { setSampling } from '../core/netflow/encode/set-sampling.ts'
 import { generateDatagrams } from '../core/netflow/generate/datagrams.ts'
 import type { TrafficOptions } from '../core/netflow/generate/options.ts'
-import { type Exported, type ExportedFlows } from './export-report.ts'
+import { openLanes, undeliveredBy, type SendEncoding, type Ways } from './export-lanes.ts'
+import { worstLoss, type Exported, type Undelivered } from './export-report.ts'
+import { dial } from './export-targets.ts'
 import type { Io } from './io.ts'
 
 /** Datagrams sent before events get a turn. */
@@ -18,88 +22,100 @@ const BURST = 64
 const LONGEST_WAIT = 1000
 const AGGREGATION = 60_000
 
-/** How datagrams are sent. */
-export interface SendOptions {
-  readonly senders: readonly UdpSender[]
+/** Where, and how fast, flows are sent. */
+export interface SendOptions extends Ways {
   readonly pace: Pace
   /** Begin again at the end. */
   readonly loop: boolean
-  /** Share the flows among the senders, instead of giving all to each. */
-  readonly balance: boolean
+}
+
+/** What was sent, and what of it did not arrive. */
+export interface Sent extends Exported {
+  readonly undelivered: readonly Undelivered[]
 }
 
 /** Send flows: those of `open`, which is called once a round. */
 export async function sendFlows(
-  open: () => FlowReader, options: ExportOptions, sampling: number | undefined, how: SendOptions, io: Io,
-): Promise<ExportedFlows> {
-  const { senders, pace, loop, balance } = how
-  const { version } = options
-  const groups = balance ? senders.map((sender) => [sender]) : [senders]
-  const split = balancer(groups.length)
-  let flows = 0
-  let datagrams = 0
-  const lanes = groups.map((group) => {
-    const emit: EmitFrom = (datagram) => {
-      datagrams++
-      for (const sender of group) sender.send(datagram)
-    }
-    return { streams: exportStreams(options), emit }
-  })
+  open: () => FlowReader, encoding: SendEncoding, how: SendOptions, io: Io,
+): Promise<Sent> {
+  const { pace, loop, balance } = how
+  const { version, sampling } = encoding
+  const { lanes, close, undelivered } = await openLanes(encoding, how, io)
+  const split = balancer(lanes.length)
+  let read = 0
 
   const sink: FlowSink = {
     longestWait: version !== 'sflow' && version.version === 8 ? AGGREGATION : LONGEST_WAIT,
     async take(batch) {
-      flows += batch.length
+      read += batch.length
       if (sampling !== undefined) setSampling(batch, sampling)
-      const parts = lanes.length === 1 ? [batch] : split(batch)
-      for (const [i, { streams, emit }] of lanes.entries()) streams.encode(parts[i], emit)
-      await allReady(senders)
+      const parts = balance ? split(batch) : lanes.map(() => batch)
+      for (const [i, lane] of lanes.entries()) {
+        await lane.ready()
+        lane.encode(parts[i])
+      }
     },
     async flush() {
-      for (const { streams, emit } of lanes) streams.flush(emit)
-      await allReady(senders)
+      for (const lane of lanes) {
+        await lane.ready()
+        lane.flush()
+      }
     },
   }
 
-  const done = io.talk.progress(() => `${flows} flows sent`)
+  const done = io.talk.progress(() => `${read} flows sent`)
   const cut = cutter(pace)
   const schedule = pacer(processTimer(io.signal))
-  for (let before = -1; flows > before && (loop || before < 0) && !schedule.stopped; cut.again()) {
-    before = flows // a round without flows is the last
-    await replayFlows(open(), cut, schedule, sink)
+  try {
+    for (let before = -1; read > before && (loop || before < 0) && !schedule.stopped; cut.again()) {
+      before = read // a round without flows is the last
+      await replayFlows(open(), cut, schedule, sink)
+    }
+    await sink.flush()
+  } finally {
+    await close()
+    done()
   }
-  await sink.flush()
-  done()
-  const loss = newLoss()
-  for (const { streams } of lanes) streams.addLoss(loss)
-  return { flows: flows - rowsLost(loss), datagrams, loss }
+  const losses = lanes.map((lane) => lane.addLoss(newLoss()))
+  const loss = balance ? lanes.reduce((sum, lane) => lane.addLoss(sum), newLoss()) : worstLoss(losses)
+  const messages = lanes.reduce((sum, lane) => sum + lane.messages, 0)
+  return { read, flows: read - rowsLost(loss), messages, loss, undelivered: undelivered() }
 }
 
 /** Send generated traffic; each round is the same, as of exporters that were restarted. */
-export async function sendTraffic(traffic: TrafficOptions, how: SendOptions, io: Io): Promise<Exported> {
-  const { senders, pace, loop, balance } = how
+export async function sendTraffic(traffic: TrafficOptions, how: SendOptions, io: Io): Promise<Sent> {
+  const { destinations, pace, loop, balance } = how
   const speed = 'speed' in pace ? pace.speed : pace.rate * traffic.span / 1e6 / traffic.flows
   const schedule = pacer(processTimer(io.signal))
+  const senders: TrafficSender[] = []
   let flows = 0
-  let datagrams = 0
-  const done = io.talk.progress(() => `${datagrams} datagrams sent`)
-  let due = 0
-  do {
-    const source = generateDatagrams(traffic)
-    due = await replayDatagrams(source, speed, due, schedule, (datagram) => {
-      const message = datagram.bytes.subarray(datagram.start, datagram.end)
-      const chosen = balance ? [senders[receiverOf(datagram, senders.length)]] : senders
-      const started = chosen.map((sender) => sender.sendFrom(datagram, message))
-      const waits = started.filter((wait) => wait !== undefined)
-      if (++datagrams % BURST === 0) waits.push(allReady(senders))
-      return waits.length > 0 ? Promise.all(waits).then(() => {}) : undefined
-    })
-    flows += source.expected.reduce((sum, { records }) => sum + records, 0)
-  } while (loop && !schedule.stopped)
-  done()
-  return { flows, datagrams }
+  let messages = 0
+  const done = io.talk.progress(() => `${messages} messages sent`)
+  try {
+    for (const destination of destinations) senders.push(await openTrafficSender(destination, how, io))
+    let due = 0
+    do {
+      const source = generateDatagrams(traffic)
+      due = await replayDatagrams(source, speed, due, schedule, (datagram) => {
+        const message = datagram.bytes.subarray(datagram.start, datagram.end)
+        const chosen = balance ? [senders[receiverOf(datagram, senders.length)]] : senders
+        const started = chosen.map((sender) => sender.sendFrom(datagram, message))
+        const waits = started.filter((wait) => wait !== undefined)
+        if (++messages % BURST === 0) waits.push(allReady(senders))
+        return waits.length > 0 ? Promise.all(waits).then(() => {}) : undefined
+      })
+      flows += source.expected.reduce((sum, { records }) => sum + records, 0)
+    } while (loop && !schedule.stopped)
+  } finally {
+    await Promise.all(senders.map((sender) => sender.close()))
+    done()
+  }
+  return { read: flows, flows, messages, loss: newLoss(), undelivered: undeliveredBy(senders) }
 }
 
-async function allReady(senders: readonly UdpSender[]): Promise<void> {
-  for (const sender of senders) await sender.ready()
+function openTrafficSender(
+  destination: Destination, { tls, spoof }: SendOptions, io: Io,
+): Promise<TrafficSender> {
+  if (destination.protocol === 'udp') return (spoof ? openSpoofer : openSender)(destination)
+  return openStreamFan(destination, (from) => dial(destination, tls, from), io.signal)
 }

@@ -1,28 +1,23 @@
-import { extname } from 'node:path'
 import { Type, type TString, type TTransform } from '@sinclair/typebox'
 import { FlowkitError } from '../core/flow/errors.ts'
+import { newLoss } from '../core/flow/loss.ts'
 import { parseCount } from '../core/flow/quantity.ts'
-import type { Pace } from '../core/net/replay.ts'
-import { openSender, parseDestination, type Destination, type UdpSender } from '../core/net/send.ts'
 import type { ExportVersion } from '../core/netflow/encode/encode.ts'
 import { DEFAULT_EXPORT, type ExportOptions } from '../core/netflow/encode/export-streams.ts'
 import { parseTraffic, TRAFFIC_KEYS } from '../core/netflow/generate/options.ts'
 import { V8_SCHEMES } from '../core/netflow/v8.ts'
 import { refuseExisting } from '../core/output-file.ts'
-import type { CaptureFormat } from '../core/pcap/write.ts'
-import { archive } from '../formats/archive.ts'
-import type { FlowFormat } from '../formats/format.ts'
-import { FORMATS } from '../formats/index.ts'
 import { readInputs } from '../formats/locations.ts'
-import { netflowPcap } from '../formats/netflow-pcap.ts'
 import { choice, defineCommand, duration, kebab, type Command, type ExitCode } from './command.ts'
 import { UsageError } from './errors.ts'
 import { writeFlowCapture, writeTraffic, writeTrafficCapture } from './export-file.ts'
-import { describe, lossText, type Exported, type ExportedFlows } from './export-report.ts'
-import { sendFlows, sendTraffic } from './export-send.ts'
+import type { SendEncoding } from './export-lanes.ts'
+import {
+  exportLines, exportObject, isLossy, versionName, type Export, type Exported,
+} from './export-report.ts'
+import { sendFlows, sendTraffic, type SendOptions } from './export-send.ts'
+import { targetOf, trustOf, type Target, type TlsOptions } from './export-targets.ts'
 import { faultReporter, INPUT_OPTIONS, resolveRequest } from './inputs.ts'
-import type { Io } from './io.ts'
-import { amount } from './loss-report.ts'
 
 const AGGREGATED = Object.keys(V8_SCHEMES).map((scheme) => `8.${scheme}`)
 const VERSIONS = ['1', '5', '6', '7', ...AGGREGATED, '9', '10', 'sflow']
@@ -37,7 +32,8 @@ const MOST_ENGINES = 65_535
 const ENCODING = ['version', 'mtu', 'templateRefresh', 'sourceId', 'sampling'] as const
 const SELECTING = ['fromFormat', 'since', 'until', 'last', 'filter', 'filterFile', 'strict'] as const
 /** Options of sending, which files do without. */
-const SENDING = ['speed', 'rate', 'loop', 'balance'] as const
+const SENDING = ['speed', 'rate', 'loop', 'balance', 'spoof'] as const
+const TLS = ['tlsCa', 'tlsCert', 'tlsKey', 'tlsName'] as const
 
 /** `flowkit export`: flows back to the wire, or into a capture. */
 export const exportCommand: Command = defineCommand({
@@ -49,8 +45,8 @@ export const exportCommand: Command = defineCommand({
   ],
   options: Type.Object({
     to: Type.Array(Type.String({ title: 'LOCATION' }), {
-      description: 'udp://HOST:PORT (several get a copy each), or a file: .pcap or .pcapng; with --generate '
-        + 'also .parquet, or a folder for an archive',
+      description: 'udp://HOST:PORT, for IPFIX also tcp:// and tls:// (several get a copy each), or a file: '
+        + '.pcap or .pcapng; with --generate also .parquet, or a folder for an archive',
     }),
     generate: Type.Optional(Type.String({
       title: 'TRAFFIC',
@@ -67,11 +63,18 @@ export const exportCommand: Command = defineCommand({
       description: 'Share the flows among several --to: both directions of a conversation go to the same, '
         + 'generated traffic by its exporter',
     }),
+    spoof: Type.Boolean({
+      default: false,
+      description: "Send from the exporters' addresses, as root or with CAP_NET_RAW; from this machine's own "
+        + 'where flows tell none of the family of --to',
+    }),
     mtu: Type.Optional(Type.Integer({
-      minimum: 512, maximum: 65_507, description: "Most bytes of a datagram's payload (default: 1400)",
+      minimum: 512, maximum: 65_507,
+      description: "Most bytes of a datagram's payload, or of a message by tcp:// and tls:// (default: 1400, "
+        + 'or 16384)',
     })),
     templateRefresh: Type.Optional(duration({
-      description: 'How often templates are sent again, in the time of the flows (default: 1m)',
+      description: 'How often templates are sent again in datagrams, in the time of the flows (default: 1m)',
     })),
     sourceId: Type.Optional(Type.Integer({
       minimum: 0, maximum: 2 ** 32 - 1,
@@ -82,8 +85,24 @@ export const exportCommand: Command = defineCommand({
       minimum: 1, maximum: 2 ** 32 - 1,
       description: 'Say that one packet in N was observed, of flows that tell no sampling rate',
     })),
+    tlsCa: Type.Optional(Type.String({
+      title: 'FILE',
+      description: 'Authorities, in PEM: collectors at tls:// must show a certificate of theirs (default: '
+        + 'those of the system)',
+    })),
+    tlsCert: Type.Optional(Type.String({
+      title: 'FILE', description: 'Certificate for collectors that want one, in PEM',
+    })),
+    tlsKey: Type.Optional(Type.String({ title: 'FILE', description: 'Its private key, in PEM' })),
+    tlsName: Type.Optional(Type.String({
+      title: 'NAME',
+      description: "What collectors' certificates must be valid for (default: the host of --to)",
+    })),
     strict: Type.Boolean({
       default: false, description: 'Exit with 3, and leave no file, if the version cannot carry everything',
+    }),
+    report: choice(['text', 'json'], {
+      default: 'text', description: 'How what was sent and what was lost is told, on stderr',
     }),
     force: Type.Boolean({ default: false, description: 'Overwrite a file' }),
     ...INPUT_OPTIONS,
@@ -91,9 +110,11 @@ export const exportCommand: Command = defineCommand({
   details: 'TRAFFIC is any of these, with commas between; the same text gives the same bytes. Lists have / '
     + 'between.\n'
     + TRAFFIC_KEYS.map(({ name, value, doc }) => `${`${name}=${value}`.padEnd(28)}${doc}`).join('\n')
-    + '\n\nOver UDP, flows are exported by this machine, of which IPFIX and v9 tell where they came from; in '
-    + 'a capture their exporters send them once more. Generated exporters send from addresses of their own '
-    + 'to 127.0.0.0/8, else from ports of their own. Files of flows have generated traffic without its faults.',
+    + '\n\nFlows are exported by this machine, of which IPFIX and v9 tell where they came from; with '
+    + '--spoof, and in a capture, their exporters send them once more. Generated exporters send from '
+    + 'addresses of their own to 127.0.0.0/8, else from ports of their own. Files of flows have generated '
+    + 'traffic without its faults.\n\nA collector at tcp:// or tls:// that goes away is waited for, a minute long, and then sent '
+    + 'nothing until it is back. What did not arrive is told at the end, which is then an exit with 3.',
   examples: [
     {
       command: "flowkit export --generate 'flows=1000,exporters=4,versions=5/9/10' --to udp://127.0.0.1:2055",
@@ -104,159 +125,164 @@ export const exportCommand: Command = defineCommand({
       does: 'The last hour of the archive once more as IPFIX, as fast as it came',
     },
     {
+      command: 'flowkit export flows --to tls://collector.example:4740 --tls-ca ca.pem --rate 10K/s',
+      does: 'An archive as IPFIX by TLS, to a collector whose authority is known',
+    },
+    {
       command: "flowkit export x.pcap 'proto udp' --version 5 --to v5.pcap",
       does: 'NetFlow of any version as NetFlow v5, into a capture',
     },
   ],
   async run(args, options, io) {
-    const { generate, force, loop, balance, strict, sampling } = options
+    const { generate, force, strict, report } = options
     const refuse = (names: readonly (keyof typeof options)[], beside: string) => {
       const used = names.find((name) => options[name] !== undefined && options[name] !== false)
       if (used) throw new FlowkitError('ERR_OPTION', `Cannot use --${kebab(used)} ${beside}`)
     }
     const target = targetOf(options.to)
     if (options.rate !== undefined) refuse(['speed'], 'beside --rate')
-    if (target.kind !== 'udp') refuse(SENDING, `with "${target.path}": a file is written at once`)
-    else if (target.destinations.length === 1) refuse(['balance'], 'with one --to')
-    if (target.kind !== 'udp' && !force && !target.appends) await refuseExisting(target.path)
-    const { speed, rate = DEFAULT_RATE } = options
-    const pace: Pace = speed === undefined ? { rate } : { speed }
+    if (target.kind !== 'wire') {
+      refuse([...SENDING, ...TLS], `with "${target.path}": a file is written at once`)
+      if (!force && !target.appends) await refuseExisting(target.path)
+    } else {
+      const { destinations } = target
+      const stream = destinations.find(({ protocol }) => protocol !== 'udp')
+      if (stream) refuse(['spoof'], `with "${stream.name}": only datagrams come from any address`)
+      if (!destinations.some(({ protocol }) => protocol === 'tls')) refuse(TLS, 'without a --to of tls://')
+      if (destinations.length === 1) refuse(['balance'], 'with one --to')
+    }
+    const how = sendOptionsOf(target, options)
+
+    function finish(outcome: Exported & Partial<Export>): ExitCode {
+      const places = target.kind === 'wire' ? target.destinations.map(({ name }) => name) : [target.path]
+      const done: Export = {
+        inputs: 0, faults: 0, readerLoss: newLoss(), undelivered: [], places, isFile: target.kind !== 'wire',
+        unit: unitOf(target), format: formatOf(target, options), ...outcome,
+      }
+      const isLost = strict && isLossy(done)
+      const isRefused = target.kind === 'capture' && isLost
+      if (report === 'json') io.talk.print(JSON.stringify(exportObject(done, isRefused)))
+      else {
+        const { summary, warnings } = exportLines(done, isRefused)
+        io.talk.info(summary)
+        for (const warning of warnings) io.talk.warn(warning)
+      }
+      if (done.faults > 0 && done.read === 0) return 1
+      return done.faults > 0 || isLost || done.undelivered.length > 0 ? 3 : 0
+    }
 
     if (generate !== undefined) {
       refuse(ENCODING, 'beside --generate: its own text says it')
       refuse(SELECTING, 'beside --generate')
       if (args.length > 0) throw new FlowkitError('ERR_OPTION', `Cannot read "${args[0]}" beside --generate`)
       const traffic = parseTraffic(generate)
-      if (target.kind === 'udp') {
-        return withSenders(target.destinations, io, (senders) => {
-          return sendTraffic(traffic, { senders, pace, loop, balance }, io)
-        })
+      for (const version of traffic.versions) refuseByStream(target, version, 'versions=10')
+      if (how) return finish(await sendTraffic(traffic, how, io))
+      if (target.kind === 'capture') {
+        return finish(await writeTrafficCapture(traffic, target.path, target.format, io))
       }
-      const what = target.kind === 'capture'
-        ? describe(await writeTrafficCapture(traffic, target.path, target.format, io))
-        : amount(await writeTraffic(traffic, target.path, target.create, io), 'flow')
-      io.talk.info(`${what} written to ${target.path}`)
-      return 0
+      if (target.kind === 'flows') return finish(await writeTraffic(traffic, target.path, target.create, io))
     }
 
     if (target.kind === 'flows') {
-      const wanted = 'expected udp://HOST:PORT, or a file .pcap or .pcapng'
+      const wanted = 'expected udp://, tcp:// or tls://HOST:PORT, or a file .pcap or .pcapng'
       throw new FlowkitError('ERR_OPTION', `Cannot export to "${target.path}" without --generate: ${wanted}`)
     }
-    if (loop && args.includes('-')) {
+    if (options.loop && args.includes('-')) {
       throw new FlowkitError('ERR_OPTION', 'Cannot use --loop with standard input: it can be read only once')
     }
-    const asked = encodingOf(options)
+    const encoding = encodingOf(options)
+    refuseByStream(target, encoding.version, '--version 10')
     const { inputs, ...window } = await resolveRequest(args, options, io)
     const faults = faultReporter(io)
+    const readerLoss = newLoss()
     let rounds = 0
     const open = () => {
-      const isFirst = rounds++ === 0 // later ones have the same faults
-      return readInputs(inputs, { ...window, extras: true }, isFirst ? faults.report : () => {})
+      const isFirst = rounds++ === 0 // later ones have the same faults, and lose the same
+      const loss = isFirst ? readerLoss : newLoss()
+      return readInputs(inputs, { ...window, extras: true, loss }, isFirst ? faults.report : () => {})
     }
-    let outcome: ExportedFlows | undefined
-    let exitCode: ExitCode = 0
-    if (target.kind === 'udp') {
-      exitCode = await withSenders(target.destinations, io, async (senders) => {
-        const encoding = { ...asked, agent: senders[0].address, byExporter: false }
-        return outcome = await sendFlows(open, encoding, sampling, { senders, pace, loop, balance }, io)
-      })
-    } else {
-      const { path, format } = target
-      const isRefused = ({ loss }: ExportedFlows) => strict && lossText(loss, asked.version) !== undefined
-      outcome = await writeFlowCapture(open(), { path, format, encoding: asked, sampling, isRefused }, io)
-      io.talk.info(`${describe(outcome)} ${isRefused(outcome) ? 'not ' : ''}written to ${path}`)
+    let outcome: Exported
+    if (how) outcome = await sendFlows(open, encoding, how, io)
+    else {
+      const { path, format } = target as Extract<Target, { kind: 'capture' }> // the others have gone
+      const isRefused = ({ loss }: Exported) => strict && isLossy({ loss, readerLoss })
+      const { sampling, maxSize = DEFAULT_EXPORT.maxSize } = encoding
+      const made = { path, format, encoding: { ...encoding, maxSize }, sampling, isRefused }
+      outcome = await writeFlowCapture(open(), made, io)
     }
     faults.finish()
-    const lost = outcome && lossText(outcome.loss, asked.version)
-    if (lost !== undefined) io.talk.warn(lost)
-    if (faults.count > 0 && outcome?.flows === 0) return 1
-    return faults.count > 0 || (strict && lost !== undefined) ? 3 : exitCode
+    return finish({ ...outcome, inputs: inputs.length, faults: faults.count, readerLoss })
   },
 })
 
-/** Where flows go. */
-type Target =
-  | { readonly kind: 'udp', readonly destinations: readonly Destination[] }
-  | (FileTarget & { readonly kind: 'capture', readonly format: CaptureFormat })
-  | (FileTarget & { readonly kind: 'flows', readonly create: Create })
-
-interface FileTarget {
-  readonly path: string
-  /** What is there already stays. */
-  readonly appends: boolean
+/** How flows are sent, if they are. */
+function sendOptionsOf(target: Target, options: TlsOptions & {
+  readonly speed?: number
+  readonly rate?: number
+  readonly loop: boolean
+  readonly balance: boolean
+  readonly spoof: boolean
+}): SendOptions | undefined {
+  if (target.kind !== 'wire') return undefined
+  const { speed, rate = DEFAULT_RATE, loop, balance, spoof } = options
+  const pace = speed === undefined ? { rate } : { speed }
+  return { destinations: target.destinations, tls: trustOf(options), pace, loop, balance, spoof }
 }
 
-type Create = NonNullable<FlowFormat['create']>
+/** @throws UsageError if something goes by a connection that is not IPFIX */
+function refuseByStream(target: Target, version: ExportOptions['version'] | number, advice: string): void {
+  if (target.kind !== 'wire') return
+  const known = typeof version === 'number' ? { version: version as ExportVersion['version'] } : version
+  const stream = target.destinations.find(({ protocol }) => protocol !== 'udp')
+  if (!stream || (known !== 'sflow' && known.version === 10)) return
+  const wanted = `only IPFIX goes by connections, by ${advice}`
+  throw new UsageError(`Cannot send ${versionName(known)} to ${stream.name}: ${wanted}`)
+}
 
-/** @throws FlowkitError ERR_OPTION about a place that this version cannot export to */
-function targetOf(places: readonly string[]): Target {
-  const isUrl = (place: string) => /^[a-z][\w+.-]*:\/\//i.test(place)
-  const other = places.find((place) => isUrl(place) && !place.startsWith('udp://'))
-  if (other !== undefined) {
-    const scheme = other.slice(0, other.indexOf('://') + 3)
-    throw new FlowkitError('ERR_OPTION', `Cannot export to "${other}": this version cannot send to ${scheme}`)
-  }
-  if (places.length === 0) throw new UsageError('Cannot run export: option --to is missing')
-  const path = places.find((place) => !isUrl(place))
-  if (path === undefined) return { kind: 'udp', destinations: places.map(parseDestination) }
-  if (places.length > 1) {
-    throw new FlowkitError('ERR_OPTION', `Cannot export to "${path}" beside others: a file is the only --to`)
-  }
-  const extension = extname(path)
-  const format = extension === '' && path !== '-'
-    ? archive : FORMATS.find(({ extensions }) => extensions.includes(extension))
-  if (format === netflowPcap) {
-    return { kind: 'capture', path, format: extension === '.pcapng' ? 'pcapng' : 'pcap', appends: false }
-  }
-  if (format?.create) return { kind: 'flows', path, create: format.create, appends: format === archive }
-  const known = 'udp://HOST:PORT, a file .pcap, .pcapng or .parquet, or a folder'
-  throw new FlowkitError('ERR_OPTION', `Cannot export to "${path}": expected ${known}`)
+/** What flows go out in. */
+function unitOf(target: Target): Export['unit'] {
+  if (target.kind === 'flows') return undefined
+  const isStream = target.kind === 'wire' && target.destinations.some(({ protocol }) => protocol !== 'udp')
+  return isStream ? 'message' : 'datagram'
+}
+
+/** What flows go out as. */
+function formatOf(
+  target: Target, { generate, version }: { readonly generate?: string, readonly version?: string },
+): string {
+  if (target.kind === 'flows') return target.format.name
+  return generate === undefined ? versionName(versionOf(version)) : 'generated'
 }
 
 /** What the options say of how flows become datagrams. */
-function encodingOf({ version = '10', mtu = 1400, templateRefresh = 60_000, sourceId = 0 }: {
+function encodingOf({ version: text, mtu, templateRefresh = 60_000, sourceId = 0, sampling }: {
   readonly version?: string
   readonly mtu?: number
   readonly templateRefresh?: number
   readonly sourceId?: number
-}): Omit<ExportOptions, 'byExporter'> {
-  const common = {
-    maxSize: mtu, templateRefresh: templateRefresh * 1000, domain: sourceId, agent: DEFAULT_EXPORT.agent,
-  }
+  readonly sampling?: number
+}): SendEncoding {
+  const version = versionOf(text)
   if (version === 'sflow') {
-    if (mtu >= MIN_SFLOW) return { ...common, version }
-    throw new UsageError(`Cannot use option --mtu: expected at least ${MIN_SFLOW} for sFlow, found "${mtu}"`)
-  }
-  const [number, scheme] = version.split('.').map(Number)
-  if (number < 9 && sourceId > MOST_ENGINES) {
-    const wanted = `at most ${MOST_ENGINES} for v${number}`
+    if (mtu !== undefined && mtu < MIN_SFLOW) {
+      const wanted = `at least ${MIN_SFLOW} for sFlow`
+      throw new UsageError(`Cannot use option --mtu: expected ${wanted}, found "${mtu}"`)
+    }
+  } else if (version.version < 9 && sourceId > MOST_ENGINES) {
+    const wanted = `at most ${MOST_ENGINES} for v${version.version}`
     throw new UsageError(`Cannot use option --source-id: expected ${wanted}, found "${sourceId}"`)
   }
-  const known = number as ExportVersion['version'] // one of VERSIONS
-  return { ...common, version: scheme === undefined ? { version: known } : { version: known, scheme } }
+  const { agent } = DEFAULT_EXPORT
+  return { version, maxSize: mtu, templateRefresh: templateRefresh * 1000, domain: sourceId, agent, sampling }
 }
 
-/** Open sockets, send, and say what became of it. @returns 3 if something could not be sent */
-async function withSenders(
-  destinations: readonly Destination[], io: Io, send: (senders: readonly UdpSender[]) => Promise<Exported>,
-): Promise<ExitCode> {
-  const senders: UdpSender[] = []
-  let sent: Exported
-  try {
-    for (const destination of destinations) senders.push(await openSender(destination))
-    sent = await send(senders)
-  } finally {
-    await Promise.all(senders.map((sender) => sender.close()))
-  }
-  io.talk.info(`${describe(sent)} sent to ${destinations.map(({ name }) => name).join(', ')}`)
-  let exitCode: ExitCode = 0
-  for (const { destination: { name }, counts: { failed }, reason } of senders) {
-    if (failed === 0) continue
-    exitCode = 3
-    io.talk.warn(`${name}: ${amount(failed, 'datagram')} or more did not arrive: ${reason}`)
-  }
-  return exitCode
+/** The version that one of VERSIONS names. */
+function versionOf(text: string = '10'): ExportOptions['version'] {
+  if (text === 'sflow') return text
+  const [number, scheme] = text.split('.').map(Number)
+  const version = number as ExportVersion['version']
+  return scheme === undefined ? { version } : { version, scheme }
 }
 
 /** An option such as `10x`. */

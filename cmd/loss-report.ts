@@ -1,4 +1,4 @@
-import { lossByField, type Loss } from '../core/flow/loss.ts'
+import { lossByField, rowsLost, type Loss } from '../core/flow/loss.ts'
 
 /** `1,000 flows`, `1 flow`. */
 export function amount(count: number, thing: string): string {
@@ -6,12 +6,17 @@ export function amount(count: number, thing: string): string {
   return `${count.toLocaleString('en-US')} ${thing}${count === 1 ? '' : plural}`
 }
 
-/** What was lost, a line for each thing; none where nothing was. */
-export function lossLines(loss: Loss): string[] {
+/** Whether anything was lost. */
+export function isLoss(loss: Loss): boolean {
+  return rowsLost(loss) > 0 || lossByField(loss).length > 0
+}
+
+/** What was lost, a line for each thing below the title; none where nothing was. */
+export function lossSection(title: string, loss: Loss): string[] {
   const { ipv6, oversized, empty, unknown } = loss.rows
   const fields = lossByField(loss)
   const width = Math.max(0, ...fields.map(({ name }) => name.length))
-  return [
+  const lines = [
     ...ipv6 > 0 ? [`${amount(ipv6, 'IPv6 flow')} left out`] : [],
     ...oversized > 0 ? [`${amount(oversized, 'flow')} left out, too large for a record`] : [],
     ...empty > 0 ? [`${amount(empty, 'flow')} left out, with nothing it has a place for`] : [],
@@ -24,4 +29,15 @@ export function lossLines(loss: Loss): string[] {
       return `${name.padEnd(width)}  ${parts.join(', ')}`
     }),
   ]
+  return lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`)]
+}
+
+/** What was lost, for JSON: records left out whole by why, and by field. */
+export function lossObject(loss: Loss): object {
+  return {
+    rows: loss.rows,
+    fields: Object.fromEntries(lossByField(loss).map(({ name, leftOut, narrowed }) => [
+      name, { left_out: leftOut, narrowed },
+    ])),
+  }
 }

@@ -23,6 +23,16 @@ export interface Libc {
   /** Blocks the thread, for `timeout` ms at most. */
   poll(descriptors: Int32Array, count: number, timeout: number): number
   close(fd: number): number
+  /** Take room on the disk for a file. Sizes are exact up to 2^53. */
+  fallocate(fd: number, mode: number, offset: number, length: number): number
+  /** @param argument the structure that `request` is about */
+  ioctl(fd: number, request: number, argument: ArrayBufferView): number
+  epoll_create1(flags: number): number
+  /** @param event a struct epoll_event, of which the first four bytes are the events */
+  epoll_ctl(fd: number, operation: number, of: number, event: ArrayBufferView): number
+  /** An address, or beyond all of them where it fails: for `memoryAt`. */
+  mmap(address: number, length: number, protection: number, flags: number, fd: number, at: number): number
+  munmap(address: number, length: number): number
   /** 0 where there is no interface of that name. */
   if_nametoindex(name: string): number
   /** Of the calling thread, or the process, as prctl(2) says of `option`. */
@@ -36,6 +46,8 @@ export interface Libc {
   errno(): number
   /** Where a buffer lies; its memory stays there until it is collected, transferred or resized. */
   addressOf(buffer: ArrayBufferLike): number
+  /** Memory that lies at an address; not to be touched once it is no longer mapped. */
+  memoryAt(address: number | bigint, length: number): ArrayBuffer
   /**
    * Call `onReady` from the event loop, in a turn of its own, whenever `fd` is found readable or broken.
    *
@@ -76,6 +88,36 @@ export async function loadLibc(): Promise<Libc> {
   }
 }
 
+/** A library of C beside the C library. */
+export interface ForeignLibrary {
+  /** A function of it, by its declaration in C. @throws Error if it has none of that name */
+  bind<F>(declaration: string): F
+  /** The address of a function, for another that wants one. */
+  symbol(name: string): unknown
+}
+
+/**
+ * The first of the libraries named that this machine has; undefined where it has none.
+ *
+ * @throws FlowkitError ERR_UNSUPPORTED as loadLibc does
+ */
+export async function openLibrary(names: readonly string[]): Promise<ForeignLibrary | undefined> {
+  await loadLibc()
+  const koffi = (await import('koffi')).default
+  for (const name of names) {
+    try {
+      const library = koffi.load(name)
+      return {
+        bind: <F>(declaration: string) => library.func(declaration) as F,
+        symbol: (symbol) => library.symbol(symbol) as unknown,
+      }
+    } catch {
+      continue // the next may be there
+    }
+  }
+  return undefined
+}
+
 function bindFunctions(koffi: Koffi): Libc {
   const library = koffi.load('libc.so.6') // glibc; musl has another name
   const prctl = library.func('int prctl(int option, uint64_t a, uint64_t b, uint64_t c, uint64_t d)')
@@ -91,6 +133,14 @@ function bindFunctions(koffi: Koffi): Libc {
     sendmmsg: library.func('int sendmmsg(int fd, uintptr_t headers, uint count, int flags)'),
     poll: library.func('int poll(void *descriptors, uint64_t count, int timeout)'),
     close: library.func('int close(int fd)'),
+    fallocate: library.func('int fallocate(int fd, int mode, int64_t offset, int64_t length)'),
+    ioctl: library.func('int ioctl(int fd, uint64_t request, void *argument)'),
+    epoll_create1: library.func('int epoll_create1(int flags)'),
+    epoll_ctl: library.func('int epoll_ctl(int fd, int operation, int of, void *event)'),
+    mmap: library.func(
+      'uintptr_t mmap(uintptr_t address, uint64_t length, int protection, int flags, int fd, int64_t at)',
+    ),
+    munmap: library.func('int munmap(uintptr_t address, uint64_t length)'),
     if_nametoindex: library.func('uint32_t if_nametoindex(const char *name)'),
     prctl: (option, value) => prctl(option, value, 0, 0, 0), // which the kernel wants to be 0
     syscall: library.func('int64_t syscall(int64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d)'),
@@ -98,6 +148,7 @@ function bindFunctions(koffi: Koffi): Libc {
     exit: library.func('void _exit(int code)'),
     errno: () => koffi.errno(),
     addressOf: (buffer) => Number(koffi.address(buffer)), // exact: user space has 47 bits, 56 at most
+    memoryAt: (address, length) => koffi.view(BigInt(address), length),
     watch: (fd, onReady) => watch(koffi, fd, onReady),
   }
 }

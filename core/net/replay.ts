@@ -48,6 +48,9 @@ export interface FlowSink {
 
 /** Flows due within so long go out together, ms: timers are no finer than one. */
 const TICK = 2
+/** How many times as fast as they are due flows go that are late, and for how long at once, ms. */
+const CATCH_UP = 2
+const LARGEST_BURST = 5
 /** Longest timeout that Node knows, ms. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
@@ -124,14 +127,23 @@ function rowsOf(batch: FlowBatch, row: number, end: number, scratch: FlowBatch):
   return scratch
 }
 
-/** A pacer whose schedule begins now. Moments are absolute, so that being late never adds up. */
+/**
+ * A pacer whose schedule begins now.
+ *
+ * Moments are absolute, so that being late never adds up; what is late is caught up with at twice the pace,
+ * not in one burst.
+ */
 export function pacer(timer: Timer): Pacer {
   const begin = timer.now()
+  let last = 0 // due before
+  let earliest = -Infinity // when what was due last could go, had it been late
   return {
     get stopped() { return timer.stopped },
     async until(due) {
+      earliest = Math.max(earliest + (due - last) / CATCH_UP, timer.now() - LARGEST_BURST)
+      last = due
       for (;;) {
-        const rest = begin + due - timer.now()
+        const rest = Math.max(begin + due, earliest) - timer.now()
         if (!(rest > 0) || timer.stopped) return
         await timer.sleep(rest)
       }

@@ -4,11 +4,13 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { getSystemErrorMessage } from 'node:util'
 import { FlowkitError } from '../flow/errors.ts'
 import type { Source } from '../pcap/write.ts'
+import type { Protocol } from './endpoint.ts'
 
-/** Where datagrams go. */
+/** Where datagrams or messages go. */
 export interface Destination {
   /** `udp://collector:2055` */
   readonly name: string
+  readonly protocol: Protocol
   readonly host: string
   readonly port: number
 }
@@ -18,6 +20,8 @@ export interface UdpSender {
   readonly destination: Destination
   /** The address datagrams are sent from. */
   readonly address: string
+  /** The family of it and of where they go, 4 or 6. */
+  readonly family: number
   /** Datagrams that went out, and those that did not or that were refused, as far as that was learned. */
   readonly counts: { readonly sent: number, readonly failed: number }
   /** The reason of the first that failed: `connection refused`. */
@@ -41,19 +45,25 @@ export interface UdpSender {
 const MOST_WAITING = 512
 /** Bytes that the kernel is asked to keep of what was sent. */
 const SEND_BUFFER = 4 << 20
+/** Ports for examples: by custom, and of IPFIX. */
+const PORTS: Readonly<Record<Protocol, number>> = { udp: 2055, tcp: 4739, tls: 4740 }
 
 /**
- * Read `udp://HOST:PORT`; an IPv6 address stands in brackets.
+ * Read `udp://HOST:PORT`, or a URL of another of `protocols`; an IPv6 address stands in brackets.
  *
  * @throws FlowkitError ERR_OPTION
  */
-export function parseDestination(name: string): Destination {
-  const [, host, port] = /^udp:\/\/(\[[\da-f:.%\w]+\]|[^\s:/?#[\]@]+):(\d{1,5})\/?$/i.exec(name) ?? []
-  if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
-    const wanted = 'udp://HOST:PORT such as udp://192.0.2.1:2055'
+export function parseDestination(name: string, protocols: readonly Protocol[] = ['udp']): Destination {
+  const [, scheme = '', host, digits] =
+    /^(\w+):\/\/(\[[\da-f:.%\w]+\]|[^\s:/?#[\]@]+):(\d{1,5})\/?$/i.exec(name) ?? []
+  const protocol = protocols.find((known) => known === scheme.toLowerCase())
+  const port = Number(digits)
+  if (host === undefined || protocol === undefined || port < 1 || port > 65_535) {
+    const known = protocols.map((each) => `${each}://`).join(', ').replace(/, (\S+)$/, ' or $1')
+    const wanted = `${known}HOST:PORT such as ${protocols[0]}://192.0.2.1:${PORTS[protocols[0]]}`
     throw new FlowkitError('ERR_OPTION', `Cannot export to "${name}": expected ${wanted}`)
   }
-  return { name, host: host.replace(/^\[|\]$/g, ''), port: Number(port) }
+  return { name, protocol, host: host.replace(/^\[|\]$/g, ''), port }
 }
 
 /**
@@ -111,23 +121,19 @@ export async function openSender(destination: Destination): Promise<UdpSender> {
     return socket
   }
 
-  /** The `n`-th address of loopback. */
-  function loopback(n: number): string {
-    return `127.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`
-  }
-
   async function openFor(source: Source, key: string, datagram: Uint8Array): Promise<void> {
     const exporter = addressKey(source)
     const number = numbers.get(exporter) ?? numbers.size + 1
     numbers.set(exporter, number)
-    const socket = await open(isLoopback && process.platform === 'linux' ? loopback(number) : undefined)
+    const isMany = isLoopback && process.platform === 'linux'
+    const socket = await open(isMany ? loopbackAddress(number) : undefined)
     sockets.set(key, socket)
     send(socket, datagram)
   }
 
   const own = await open(undefined)
   return {
-    destination, counts,
+    destination, counts, family,
     address: own.address().address,
     get reason() { return reason },
     send: (datagram) => send(own, datagram),
@@ -153,6 +159,12 @@ export async function openSender(destination: Destination): Promise<UdpSender> {
   }
 }
 
-function addressKey({ family, v4, v6 }: Source): string {
+/** The `n`-th address of loopback, from 127.0.0.1. */
+export function loopbackAddress(n: number): string {
+  return `127.${n >> 16 & 255}.${n >> 8 & 255}.${n & 255}`
+}
+
+/** What tells an exporter's address from others. */
+export function addressKey({ family, v4, v6 }: Source): string {
   return family === 6 ? v6.join() : String(v4)
 }

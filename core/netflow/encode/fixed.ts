@@ -4,6 +4,7 @@ import { ETYPE_IPV4 } from '../../flow/names.ts'
 import { newLoss } from '../../flow/loss.ts'
 import { lostFields, type DatagramEncoder, type Emit, type EncoderOptions } from './encoder.ts'
 import { exportClocks, isReplayed } from './clock.ts'
+import { writeIcmpPorts } from './icmp-port.ts'
 import { fixedVersion } from '../fixed.ts'
 import { makePlan } from '../plan.ts'
 import { endOfRun, familyOf, markRuns, shapeOf } from './row-runs.ts'
@@ -21,7 +22,6 @@ const HEADER_FIELDS: Readonly<Record<number, readonly number[]>> = {
   8: [ID.engineType, ID.engineId],
 }
 const V8_FORMAT = 2
-const ICMP = 1
 /** The sampling word of a v5 header: two bits of mode, 14 of interval. */
 const MAX_MODE = 3
 const MAX_RATE = 0x3fff
@@ -117,23 +117,8 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
       }
       loss.narrowed[step.field] += writeStep(step, at + step.at, recordSize, view, bytes, batch, row, end, now)
     }
-    if (dstPort && (mask[ID.icmpType] || mask[ID.icmpCode])) writeIcmp(batch, row, end, at + dstPort.at)
+    if (dstPort) writeIcmpPorts(batch, row, end, view, at + dstPort.at, recordSize, loss)
     count += end - row
-  }
-
-  function writeIcmp(batch: FlowBatch, row: number, end: number, at: number): void {
-    const { mask } = shapeOf(batch, row)
-    const { proto, icmpType, icmpCode } = batch
-    const whole = mask[ID.icmpType] === 1 && mask[ID.icmpCode] === 1 && mask[ID.proto] === 1
-    for (; row < end; row++, at += recordSize) {
-      const told = icmpType[row] << 8 | icmpCode[row]
-      const port = view.getUint16(at)
-      if (whole && port === 0 && proto[row] === ICMP) view.setUint16(at, told)
-      else if (!whole || port !== told) {
-        loss.leftOut[ID.icmpType] += mask[ID.icmpType]
-        loss.leftOut[ID.icmpCode] += mask[ID.icmpCode]
-      }
-    }
   }
 
   function countLost(batch: FlowBatch, row: number, rows: number): void {

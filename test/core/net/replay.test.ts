@@ -83,6 +83,21 @@ test('a pacer that always wakes late does not drift', async () => {
   assert.equal(timer.time, time)
 })
 
+test('what is late is caught up with at twice the pace, after a burst of 5 ms', async () => {
+  const timer = fakeTimer()
+  const schedule = pacer(timer)
+  for (let due = 0; due <= 100; due += 2) await schedule.until(due)
+  timer.time += 50 // busy until 150
+  const times: number[] = []
+  for (let due = 102; due <= 210; due += 2) {
+    await schedule.until(due)
+    times.push(timer.time - 1000)
+  }
+  assert.deepEqual(times.slice(0, 8), [150, 150, 150, 150, 150, 150, 151, 152])
+  assert.deepEqual(times.slice(-6), [200, 202, 204, 206, 208, 210])
+  assert.ok(times.every((time, i) => i < 6 || time - times[i - 1] >= 1))
+})
+
 test('flows are taken when they are due, and wait at most so long for more', async () => {
   const timer = fakeTimer()
   const log: [number, string][] = []

@@ -17,7 +17,7 @@ function destinationOf(socket: Socket): ReturnType<typeof parseDestination> {
 }
 
 test('a destination is a URL with a host and a port', () => {
-  const parts = (name: string) => Object.values(parseDestination(name)).slice(1)
+  const parts = (name: string) => Object.values(parseDestination(name)).slice(2)
   assert.deepEqual(parts('udp://192.0.2.1:2055'), ['192.0.2.1', 2055])
   assert.deepEqual(parts('udp://collector.example:4739/'), ['collector.example', 4739])
   assert.deepEqual(parts('udp://[2001:db8::1]:65535'), ['2001:db8::1', 65_535])
@@ -27,6 +27,18 @@ test('a destination is a URL with a host and a port', () => {
       message: `Cannot export to "${name}": expected udp://HOST:PORT such as udp://192.0.2.1:2055`,
     })
   }
+})
+
+test('a destination of a connection is one, if it is asked for', () => {
+  const place = { protocol: 'tls', host: 'collector.example', port: 4740 }
+  const name = 'TLS://collector.example:4740'
+  assert.deepEqual(parseDestination(name, ['tcp', 'tls']), { name, ...place })
+  assert.throws(() => parseDestination('tls://x:0', ['tls']), {
+    message: 'Cannot export to "tls://x:0": expected tls://HOST:PORT such as tls://192.0.2.1:4740',
+  })
+  assert.throws(() => parseDestination('udp://x:1', ['tcp', 'tls']), {
+    message: 'Cannot export to "udp://x:1": expected tcp:// or tls://HOST:PORT such as tcp://192.0.2.1:4739',
+  })
 })
 
 test('datagrams are copied, sent and counted', async () => {
