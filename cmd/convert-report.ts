@@ -1,5 +1,5 @@
-import { lossByField, rowsLost, type Loss } from '../core/flow/loss.ts'
-import { amount, lossLines } from './loss-report.ts'
+import { rowsLost, type Loss } from '../core/flow/loss.ts'
+import { amount, isLoss, lossObject, lossSection } from './loss-report.ts'
 
 /** What became of flows on their way from one format to another. */
 export interface Conversion {
@@ -20,7 +20,7 @@ export interface Conversion {
 
 /** Whether anything was lost that stood in the inputs and was asked for. */
 export function isLossy({ readerLoss, writerLoss }: Conversion): boolean {
-  return [readerLoss, writerLoss].some((loss) => rowsLost(loss) > 0 || lossByField(loss).length > 0)
+  return isLoss(readerLoss) || isLoss(writerLoss)
 }
 
 /** What was read, written and lost: lines for people, or one JSON object. */
@@ -40,21 +40,7 @@ export function conversionText(
   return [
     `${amount(read, 'flow')} read, ${written.toLocaleString('en-US')} written to ${target}${refused}`,
     ...counts.map(([what, count]) => `${count.toLocaleString('en-US')} ${what}`),
-    ...section('flowkit has no place for', readerLoss),
-    ...section(`${format} has no place for`, writerLoss),
+    ...lossSection('flowkit has no place for', readerLoss),
+    ...lossSection(`${format} has no place for`, writerLoss),
   ].join('\n  ')
-}
-
-function section(title: string, loss: Loss): string[] {
-  const lines = lossLines(loss)
-  return lines.length === 0 ? [] : [title, ...lines.map((line) => `  ${line}`)]
-}
-
-function lossObject(loss: Loss): object {
-  return {
-    rows: loss.rows,
-    fields: Object.fromEntries(lossByField(loss).map(({ name, leftOut, narrowed }) => [
-      name, { left_out: leftOut, narrowed },
-    ])),
-  }
 }

@@ -8,13 +8,14 @@ import type { AddressSet } from '../core/steps/address-set.ts'
 import type { FlowFormat } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
 import { findInputs, readInputs } from '../formats/locations.ts'
-import { isWritable, openOutput } from '../formats/outputs.ts'
+import { isWritable, openOutput, type Output, type OutputRequest } from '../formats/outputs.ts'
 import { chooseFields } from './choose-fields.ts'
 import { choice, defineCommand, duration, type Command } from './command.ts'
 import { conversionText, isLossy, type Conversion } from './convert-report.ts'
 import { stepsOf, STEP_OPTIONS } from './convert-steps.ts'
 import { UsageError } from './errors.ts'
-import { faultReporter, fieldNamed, INPUT_OPTIONS, isFilter, resolveRequest } from './inputs.ts'
+import { FOLLOW_OPTION, followInto } from './follow.ts'
+import { faultReporter, fieldNamed, INPUT_OPTIONS, isFilter, resolveWords } from './inputs.ts'
 import type { Io } from './io.ts'
 import { amount } from './loss-report.ts'
 
@@ -64,6 +65,16 @@ export const convert: Command = defineCommand({
       default: 'text', description: 'How the report of what was lost is written, on stderr',
     }),
     force: Type.Boolean({ default: false, description: 'Overwrite what is there' }),
+    ...FOLLOW_OPTION,
+    state: Type.Optional(Type.String({
+      title: 'FILE',
+      description: 'Where --follow keeps its place (default: .follow.state in the folder OUTPUT, '
+        + '.NAME.follow.state beside a log, nowhere for -)',
+    })),
+    rotate: Type.Optional(duration({
+      description: 'With --follow, make what was read durable and visible this often (default: 1m for an '
+        + 'archive, as --split for a folder, else 1s)',
+    })),
     ...STEP_OPTIONS,
     ...INPUT_OPTIONS,
   }),
@@ -77,6 +88,7 @@ export const convert: Command = defineCommand({
       does: 'A part of an archive as one Parquet file, or nothing at all',
     },
     { command: 'flowkit convert --last 1h flows hour.json.gz', does: 'The last hour as compressed JSON' },
+    { command: 'flowkit convert /var/log/flowd flows --follow', does: 'All that flowd logs, as it does' },
   ],
   async run(args, options, io) {
     const filters = args.filter((arg, i) => i === args.length - 1 && isFilter(arg))
@@ -88,11 +100,12 @@ export const convert: Command = defineCommand({
     if (place === '-' && options.verify) {
       throw new FlowkitError('ERR_OPTION', 'Cannot use --verify with standard output: it cannot be read again')
     }
-    const { inputs, ...window } = await resolveRequest([...places, ...filters], options, io)
+    refuseUnfollowed(options)
+    const { words, ...window } = await resolveWords([...places, ...filters], options, io)
     const chosen = options.store ?? options.fields
     const map = options.map && new Map(options.map.map(pairOf))
     const { steps, originals } = await stepsOf(options)
-    const output = await openOutput(place, {
+    const writing: OutputRequest = {
       ...chosen ? chooseFields(chosen) : { extras: true },
       ...options.toFormat !== undefined && { format: options.toFormat },
       ...options.toVersion !== undefined && { version: options.toVersion },
@@ -102,15 +115,40 @@ export const convert: Command = defineCommand({
       textAddresses: options.addresses === 'text',
       force: options.force,
       print: (bytes) => io.write(bytes),
-    })
+    }
     const faults = faultReporter(io)
     const readerLoss = newLoss()
-    const reader = readInputs(inputs, {
+    const asked = {
       ...window, fields: FIELDS.map(({ id }) => id), extras: true, loss: readerLoss,
       ...map && { map: new Map(Array.from(map, ([field, name]) => [name, field])) },
-    }, faults.report)
+    }
     let read = 0
     let kept = 0
+
+    const conversion = (output: Output, inputs: number): Conversion => ({
+      read, kept, inputs, faults: faults.count, place, format: output.format.name,
+      counts: steps.flatMap(({ counts }) => [...counts]),
+      readerLoss, writerLoss: output.writer.loss?.() ?? newLoss(),
+    })
+    const tell = (made: Conversion, isRefused: boolean): void => {
+      const report = conversionText(made, options.report, isRefused)
+      if (options.report === 'json') io.talk.print(report)
+      else io.talk.info(report)
+    }
+
+    if (options.follow) {
+      const { fromFormat, state, rotate } = options
+      const output = await followInto({
+        ...window, words, fromFormat, asked, faults, place, writing, steps, state, rotate,
+        onRead: (rows) => { read += rows },
+        onKept: (rows) => { kept += rows },
+      }, io)
+      tell(conversion(output, words.length), false)
+      return faults.count > 0 ? 3 : 0
+    }
+    const inputs = await findInputs(words, options.fromFormat, io.stdin)
+    const output = await openOutput(place, writing)
+    const reader = readInputs(inputs, asked, faults.report)
     const done = io.talk.progress(() => `${read} flows converted`)
     let flows = counted(reader, (rows) => { read += rows })
     for (const step of steps) flows = step.run(flows)
@@ -127,21 +165,28 @@ export const convert: Command = defineCommand({
       done()
     }
     faults.finish()
-    const conversion: Conversion = {
-      read, kept, inputs: inputs.length, faults: faults.count, place, format: output.format.name,
-      counts: steps.flatMap(({ counts }) => [...counts]),
-      readerLoss, writerLoss: output.writer.loss?.() ?? newLoss(),
-    }
-    const isRefused = options.strict && (faults.count > 0 || isLossy(conversion))
+    const made = conversion(output, inputs.length)
+    const isRefused = options.strict && (faults.count > 0 || isLossy(made))
     await (isRefused ? output.writer.abort() : output.writer.close())
-    const report = conversionText(conversion, options.report, isRefused)
-    if (options.report === 'json') io.talk.print(report)
-    else io.talk.info(report)
+    tell(made, isRefused)
     if (faults.count > 0 && read === 0) return 1
     if (originals && !isRefused && await isLeaky(place, output.format, originals, io)) return 3
     return faults.count > 0 || isRefused ? 3 : 0
   },
 })
+
+/** Refuse what goes only with --follow, or not with it. @throws FlowkitError ERR_OPTION */
+function refuseUnfollowed(
+  { follow, state, rotate, strict, verify, force }: {
+    readonly follow: boolean, readonly state?: string, readonly rotate?: number, readonly strict: boolean,
+    readonly verify: boolean, readonly force: boolean,
+  },
+): void {
+  const lone = state !== undefined ? '--state' : rotate !== undefined ? '--rotate' : undefined
+  if (!follow && lone) throw new FlowkitError('ERR_OPTION', `Cannot use ${lone} without --follow`)
+  const wrong = strict ? '--strict' : verify ? '--verify' : force ? '--force' : undefined
+  if (follow && wrong) throw new FlowkitError('ERR_OPTION', `Cannot use ${wrong} with --follow`)
+}
 
 /** Whether addresses that were to be replaced are in the output; says so. */
 async function isLeaky(

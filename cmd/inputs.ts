@@ -44,8 +44,14 @@ export interface InputOptions extends FilterOptions {
 }
 
 /** What a command line asks to read. */
-export interface Request {
+export interface Request extends Omit<WordsRequest, 'words'> {
   readonly inputs: readonly Input[]
+}
+
+/** The same before anything was opened. */
+export interface WordsRequest {
+  /** What is to be read, as on the command line. */
+  readonly words: readonly string[]
   readonly since?: number
   readonly until?: number
   readonly filter?: Filter
@@ -63,6 +69,14 @@ export interface Request {
 export async function resolveRequest(
   args: readonly string[], options: InputOptions, io: Io,
 ): Promise<Request> {
+  const { words, ...rest } = await resolveWords(args, options, io)
+  return { inputs: await findInputs(words, options.fromFormat, io.stdin), ...rest }
+}
+
+/** As `resolveRequest`, but nothing is opened. */
+export async function resolveWords(
+  args: readonly string[], options: InputOptions, io: Io,
+): Promise<WordsRequest> {
   const { until, last, vpcFormat } = options
   if (last !== undefined && options.since !== undefined) {
     throw new FlowkitError('ERR_OPTION', 'Cannot use --last beside --since')
@@ -76,7 +90,7 @@ export async function resolveRequest(
     words.push(place)
   }
   return {
-    inputs: await findInputs(words, options.fromFormat, io.stdin),
+    words,
     ...since !== undefined && { since },
     ...until !== undefined && { until },
     ...filter && { filter },
@@ -101,21 +115,24 @@ export interface FaultReporter {
   /** Faults so far. */
   readonly count: number
   report(fault: InputFault): void
-  /** Say how many were not shown. */
+  /** Say how many were not shown; those that come later are shown again. */
   finish(): void
 }
 
 /** Say faults in a line each, and in one the rest of many. */
 export function faultReporter(io: Io): FaultReporter {
-  const shown = 20
+  const most = 20
+  let recent = 0
   const state = {
     count: 0,
     report({ input, offset, reason }: InputFault) {
       const place = offset === undefined ? input : `${input}, byte ${offset}`
-      if (state.count++ < shown) io.talk.warn(`${place}: ${reason}`)
+      state.count++
+      if (recent++ < most) io.talk.warn(`${place}: ${reason}`)
     },
     finish() {
-      if (state.count > shown) io.talk.warn(`${state.count - shown} more faults like these`)
+      if (recent > most) io.talk.warn(`${recent - most} more faults like these`)
+      recent = 0
     },
   }
   return state

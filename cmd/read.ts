@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { Sort } from '../core/duck/read.ts'
-import { filterFields } from '../core/filter/filter.ts'
+import { filterFields, type Filter } from '../core/filter/filter.ts'
 import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { CLOCK_FIELDS, FIELDS, ID, type Field } from '../core/flow/fields.ts'
@@ -8,10 +8,11 @@ import { NAME_SETS, type NameSet } from '../core/flow/labels.ts'
 import type { Fault, FlowReader } from '../core/flow/stream.ts'
 import type { FlowFormat, ReadRequest, WriteRequest } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
-import { findFormat, readInputs, type Input, type InputFault } from '../formats/locations.ts'
+import { findFormat, findInputs, readInputs, type Input, type InputFault } from '../formats/locations.ts'
 import { chooseFields, type ChosenFields } from './choose-fields.ts'
 import { choice, defineCommand, type Command } from './command.ts'
-import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveRequest, type Request } from './inputs.ts'
+import { FOLLOW_OPTION, followedFlows } from './follow.ts'
+import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveWords } from './inputs.ts'
 import type { Io } from './io.ts'
 import { printSummary } from './read-summary.ts'
 
@@ -55,6 +56,9 @@ export const read: Command = defineCommand({
     plainNumbers: Type.Boolean({
       short: 'N', default: false, description: "Print numbers of nfdump's formats in full, and unnamed",
     }),
+    flowsOnly: Type.Boolean({
+      short: 'q', default: false, description: 'Print neither the header nor the summary of text formats',
+    }),
     summary: Type.Boolean({
       default: false,
       description: 'Print counts, the time window, the exporters and the ledger instead of flows',
@@ -63,6 +67,7 @@ export const read: Command = defineCommand({
       default: false,
       description: 'Print sFlow\'s counter samples instead of flows, as json, json-array, csv, cbor or table',
     }),
+    ...FOLLOW_OPTION,
     schema: Type.Boolean({
       default: false, description: 'Print the JSON Schema of what json prints, and stop',
     }),
@@ -90,18 +95,28 @@ export const read: Command = defineCommand({
       await io.write(`${JSON.stringify(jsonSchema(options.names), null, 2)}\n`)
       return 0
     }
-    const request = await resolveRequest(args, options, io)
+    if (options.follow && (options.sort !== undefined || options.summary)) {
+      const beside = options.summary ? '--summary' : '--sort'
+      throw new FlowkitError('ERR_OPTION', `Cannot use ${beside} with --follow: it needs the input's end`)
+    }
+    const { words, ...request } = await resolveWords(args, options, io)
     const faults = faultReporter(io)
     const chosen = options.fields && chooseFields(options.fields)
     const sort = options.sort === undefined ? undefined : sortOrder(options.sort)
-    const { inputs, ...window } = request
     const output = findFormat(options.output ?? (io.stdout.isTTY ? 'table' : 'json'))
-    const asked = { ...window, ...wanted(chosen, sort?.field, output, request, options) }
+    const asked = { ...request, ...wanted(chosen, sort?.field, output, request, options) }
+    if (options.follow) {
+      const following = { ...request, words, asked, faults, fromFormat: options.fromFormat }
+      await print(followedFlows(following, io), chosen, output, options, io)
+      faults.finish()
+      return faults.count === 0 ? 0 : 3
+    }
+    const inputs = await findInputs(words, options.fromFormat, io.stdin)
     const reader = sort && !options.summary
       ? sortedFlows(inputs, asked, sort, options.n, faults.report)
       : readInputs(inputs, asked, faults.report)
     const count = options.summary
-      ? await printSummary(reader, { ...request, output: options.output, onFault: faults.report }, io)
+      ? await printSummary(reader, { ...request, inputs, output: options.output, onFault: faults.report }, io)
       : await print(reader, chosen, output, options, io)
     faults.finish()
     if (faults.count === 0) return 0
@@ -116,6 +131,8 @@ interface PrintOptions {
   readonly utc: boolean
   readonly fullIpv6: boolean
   readonly plainNumbers: boolean
+  readonly flowsOnly: boolean
+  readonly follow: boolean
 }
 
 /** Print flows until the input, `-n` or the reader of stdout ends. @returns how many */
@@ -128,14 +145,14 @@ async function print(
   }
   const writing: WriteRequest = {
     names: options.names, utc: options.utc, ipv6Full: options.fullIpv6, plainNumbers: options.plainNumbers,
-    ...chosen,
+    quiet: options.flowsOnly, ...chosen,
   }
   const encoder = format.encoder(writing)
   const limit = options.n ?? Infinity
   let count = 0
   if (limit > 0) {
     for await (const batch of reader) {
-      io.signal.throwIfAborted()
+      if (!options.follow) io.signal.throwIfAborted()
       batch.length = Math.min(batch.length, limit - count)
       if (options.scale) scaleCounters(batch)
       count += batch.length
@@ -149,7 +166,8 @@ async function print(
 
 /** What readers need to deliver: what is printed, filtered, ordered and scaled by. */
 function wanted(
-  chosen: ChosenFields | undefined, sortField: Field | undefined, output: FlowFormat, request: Request,
+  chosen: ChosenFields | undefined, sortField: Field | undefined, output: FlowFormat,
+  request: { readonly filter?: Filter },
   { summary, scale }: { readonly summary: boolean, readonly scale: boolean },
 ): { fields?: number[], extras?: boolean } {
   const shown = summary

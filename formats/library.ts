@@ -145,7 +145,7 @@ export async function writeFlows(
   const { fields, extras = fields === undefined, force = false, ...rest } = options
   const { format, writer } = await openOutput(place, {
     ...rest, extras, force, ...fields && { fields: fields.map(idOf) }, print,
-  })
+  }).catch(inApiTerms)
   let count = 0
   try {
     for await (const batch of flows) {
@@ -167,7 +167,8 @@ async function* readBatches(
   let failure: FlowkitError | undefined
   const onFault = options.onFault ?? ((fault: InputFault) => { failure ??= errorOf(fault) })
   const request = requestOf(options)
-  for await (const batch of readInputs(await inputsOf(places, options.format), request, onFault)) {
+  const inputs = await inputsOf(places, options.format).catch(inApiTerms)
+  for await (const batch of readInputs(inputs, request, onFault)) {
     yield batch
     if (failure) throw failure
   }
@@ -208,6 +209,18 @@ function idOf(name: FieldName): number {
   const field = findField(name)
   if (field) return field.id
   throw new FlowkitError('ERR_OPTION', `Cannot find field "${name}": see fields`)
+}
+
+/** What options of the command line are called here. */
+const OPTIONS: Readonly<Record<string, string>> = {
+  '--from-format': 'the option format', '--to-format': 'the option format', '--force': 'the option force',
+}
+
+/** An error that names options of this library, not of the command line. */
+function inApiTerms(error: unknown): never {
+  if (!(error instanceof FlowkitError)) throw error
+  const message = error.message.replace(/--(from-format|to-format|force)\b/g, (option) => OPTIONS[option])
+  throw new FlowkitError(error.code, message)
 }
 
 function errorOf({ code, input, offset, reason }: InputFault): FlowkitError {

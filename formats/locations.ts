@@ -17,9 +17,9 @@ import { tellFormat } from './tell.ts'
 export type { InputFault }
 
 /** Bytes of a file that formats are told by. */
-const HEAD_SIZE = 4096
+export const HEAD_SIZE: number = 4096
 /** Bytes of a file that are read at a time. */
-const CHUNK_SIZE = 1 << 20
+export const CHUNK_SIZE: number = 1 << 20
 
 /** One thing to read. */
 export interface Input {
@@ -151,7 +151,12 @@ function brokenInput(name: string, error: FlowkitError): Input {
   return { name, format: UNKNOWN, open, openCounters: open }
 }
 
-async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
+/**
+ * The input that a file, or a folder which is one input, is.
+ *
+ * @throws FlowkitError when its format cannot be told; the system error
+ */
+export async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
   const { format, wrapping } = await tellFile(path, forced)
   const { open: openPath, openCounters: countersOfPath, decoder } = format
   if (wrapping && openPath && !decoder) {
@@ -221,8 +226,8 @@ async function* openCounterStream(
   }
 }
 
-/** The format of a file, and what it is compressed with. */
-async function tellFile(
+/** The format of a file, and what it is compressed with. Throws as `inputOfPath`. */
+export async function tellFile(
   path: string, forced: FlowFormat | undefined,
 ): Promise<{ format: FlowFormat, wrapping?: Wrapping | undefined }> {
   if ((await stat(path)).isDirectory()) return { format: forced ?? findFormat('archive') }

@@ -11,8 +11,10 @@ export interface FlowWriter {
   write(batch: FlowBatch): Promise<void>
   /** Make what was written durable and visible. */
   close(): Promise<void>
-  /** Give up, leaving nothing half-written behind. */
+  /** Give up, leaving nothing half-written behind; what `sync` has made durable stays. */
   abort(): Promise<void>
+  /** Make what was written so far durable, and go on; only where it is visible at once. */
+  sync?(): Promise<void>
   /** What the format had no place for so far; absent: it has one for everything. */
   loss?(): Loss
 }
@@ -73,17 +75,37 @@ export function readFlows(
   return readRows(source, decoder, batch, () => batch.clear())
 }
 
+/** Drive a decoder over chunks of any size. `rows` and `clear` are those of `rowFeed`. */
+export async function* readRows<Rows extends { readonly length: number }>(
+  source: AsyncIterable<Uint8Array>, decoder: RowDecoder<Rows>, rows: Rows, clear: () => void,
+): AsyncGenerator<Rows> {
+  const feed = rowFeed(decoder, rows, clear)
+  for await (const chunk of source) yield* feed.take(chunk)
+  yield* feed.end()
+}
+
+/** Makes rows of chunks as they come. What it gives out is valid until its next step. */
+export interface RowFeed<Rows> {
+  /** Take the next chunk. Throws what the decoder throws, behind the rows before it. */
+  take(chunk: Uint8Array): Generator<Rows>
+  /** Give out what rows there are. */
+  flush(): Generator<Rows>
+  /** The input has ended. Throws FlowkitError ERR_TRUNCATED, behind the last rows, if it was cut short. */
+  end(): Generator<Rows>
+}
+
 /**
  * Drive a decoder over chunks of any size: the only place that deals with a record split between chunks.
  *
  * @param rows what it fills and what is given out, each time it is full and at the end; `clear` empties it
  */
-export async function* readRows<Rows extends { readonly length: number }>(
-  source: AsyncIterable<Uint8Array>, decoder: RowDecoder<Rows>, rows: Rows, clear: () => void,
-): AsyncGenerator<Rows> {
+export function rowFeed<Rows extends { readonly length: number }>(
+  decoder: RowDecoder<Rows>, rows: Rows, clear: () => void,
+): RowFeed<Rows> {
   let rest: Uint8Array = new Uint8Array(0)
   let offset = 0 // of rest in the input
-  for await (const chunk of source) {
+
+  function* take(chunk: Uint8Array): Generator<Rows> {
     const bytes = rest.length === 0 ? chunk : concat(rest, chunk)
     let at = 0
     for (;;) {
@@ -100,19 +122,30 @@ export async function* readRows<Rows extends { readonly length: number }>(
     rest = bytes.subarray(at)
     offset += at
   }
-  let failure: unknown
-  let taken = 0
-  try {
-    taken = decoder.end?.(rows, rest) ?? 0
-  } catch (error) {
-    failure = error
+
+  function* flush(): Generator<Rows> {
+    if (rows.length === 0) return
+    yield rows
+    clear()
   }
-  if (rows.length > 0) yield rows
-  if (rest.length > taken) {
-    const found = `the input ends ${rest.length} bytes into it`
-    throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: ${found}`)
+
+  function* end(): Generator<Rows> {
+    let failure: unknown
+    let taken = 0
+    try {
+      taken = decoder.end?.(rows, rest) ?? 0
+    } catch (error) {
+      failure = error
+    }
+    if (rows.length > 0) yield rows
+    if (rest.length > taken) {
+      const found = `the input ends ${rest.length} bytes into it`
+      throw new FlowkitError('ERR_TRUNCATED', `Cannot read the record at byte ${offset}: ${found}`)
+    }
+    if (failure !== undefined) throw failure
   }
-  if (failure !== undefined) throw failure
+
+  return { take, flush, end }
 }
 
 function concat(a: Uint8Array, b: Uint8Array): Uint8Array {

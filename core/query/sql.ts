@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { counterFiles, surveyCounters } from '../archive/counter-files.ts'
 import { NO_COUNTERS } from '../archive/counter-sql.ts'
 import { isArchive } from '../archive/places.ts'
@@ -6,7 +7,7 @@ import { EXTRA_COLUMN } from '../duck/columns.ts'
 import { duckError, identifier, openDuck, quote, type Duck, type DuckSettings } from '../duck/duck.ts'
 import { MACROS } from '../duck/macros.ts'
 import { spoolFlows } from '../duck/spool.ts'
-import { askFiles, faultOf, filesSql, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
+import { faultOf, filesSql, relationSql, surveyFiles, type Survey } from '../duck/survey.ts'
 import { decodeChunk, isDecodable, type SqlValue } from '../duck/values.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import { FIELDS } from '../flow/fields.ts'
@@ -26,7 +27,11 @@ export interface SqlOptions {
 export interface SqlResult {
   /** Names, and DuckDB's names of types. */
   readonly columns: readonly { readonly name: string, readonly type: string }[]
-  /** The rows, up to 2048 at a time. @throws FlowkitError when the query fails on the way */
+  /**
+   * The rows, up to 2048 at a time.
+   *
+   * @throws FlowkitError when the query fails on the way: ERR_INPUT since files were removed, else ERR_SYNTAX
+   */
   readonly rows: AsyncGenerator<SqlValue[][]>
   close(): Promise<void>
 }
@@ -39,29 +44,58 @@ export interface SqlResult {
  * there; over an archive also the view `counters`, the counter samples of sFlow. The query can read these
  * files and nothing else, and write nothing.
  *
- * @throws FlowkitError ERR_SYNTAX if it is not one SELECT that DuckDB takes
+ * An archive lets go of what is old, or puts it into larger files: as long as no rows have come, the query is
+ * then run again over what is there.
+ *
+ * @throws FlowkitError ERR_SYNTAX if it is not one SELECT that DuckDB takes, ERR_INPUT if files are removed
+ *   again and again
  */
 export async function runSql(
   paths: string | readonly string[], query: string, options: SqlOptions,
 ): Promise<SqlResult> {
-  return askFiles(await archiveFiles(paths), (files) => openSql(paths, files, query, options))
+  const told = new Set<string>()
+  function onFault(fault: Fault): void {
+    if (told.has(fault.reason)) return
+    told.add(fault.reason)
+    options.onFault(fault)
+  }
+  for (let run = 0; run < MOST_RUNS; run++) {
+    const result = await openSql(paths, await archiveFiles(paths), query, { ...options, onFault })
+    if (result) return result
+  }
+  const message = 'Cannot query the archive: its files are removed faster than they are read'
+  throw new FlowkitError('ERR_INPUT', message)
 }
 
+/** How often a query is begun, while files go. */
+const MOST_RUNS = 5
+
+/** @returns undefined if files have gone meanwhile */
 async function openSql(
   paths: string | readonly string[], files: readonly string[], query: string, options: SqlOptions,
-): Promise<SqlResult> {
+): Promise<SqlResult | undefined> {
   const duck = await openDuck(options.settings)
+  const asked = [...files]
   try {
     await duck.run(MACROS)
     const survey = await surveyFiles(duck, files, {}, (bad) => options.onFault(faultOf(bad)))
     await duck.run(viewSql(survey))
     const counters = await viewCounters(duck, paths, options.onFault)
+    asked.push(...counters)
     await lock(duck, [...survey.sources.flatMap((source) => source.paths), ...counters])
-    return await start(duck, query, options.signal)
+    if (areThere(files)) return await start(duck, query, asked, options.signal) // else the survey lacks some
   } catch (error) {
-    await duck.close()
-    throw error instanceof FlowkitError ? error : duckError(error, 'query the archive')
+    if (areThere(asked)) {
+      await duck.close()
+      throw error instanceof FlowkitError ? error : duckError(error, 'query the archive')
+    }
   }
+  await duck.close()
+  return undefined
+}
+
+function areThere(files: readonly string[]): boolean {
+  return files.every((file) => existsSync(file))
 }
 
 /** The same over all flows of a reader. */
@@ -111,7 +145,9 @@ async function lock(duck: Duck, paths: readonly string[]): Promise<void> {
   await duck.run('SET lock_configuration = true')
 }
 
-async function start(duck: Duck, query: string, signal: AbortSignal | undefined): Promise<SqlResult> {
+async function start(
+  duck: Duck, query: string, files: readonly string[], signal: AbortSignal | undefined,
+): Promise<SqlResult> {
   const { api } = duck
   const stop = () => duck.interrupt()
   signal?.throwIfAborted()
@@ -121,13 +157,23 @@ async function start(duck: Duck, query: string, signal: AbortSignal | undefined)
   const shown = columns.map(({ simple }, i) => simple ? `#${i + 1}` : `#${i + 1}::VARCHAR`)
   const names = columns.map(({ name }, i) => `${shown[i]} AS ${identifier(name)}`)
   const sql = `SELECT ${names.join(', ')} FROM query(${quote(query)})`
+  const chunks = duck.stream(sql)
+  const first = await chunks.next().catch((error: unknown) => {
+    signal?.removeEventListener('abort', stop)
+    signal?.throwIfAborted()
+    throw syntaxError(error)
+  })
 
   async function* rows(): AsyncGenerator<SqlValue[][]> {
+    if (first.done === true) return
+    yield decodeChunk(api, first.value)
     try {
-      for await (const chunk of duck.stream(sql)) yield decodeChunk(api, chunk)
+      for await (const chunk of chunks) yield decodeChunk(api, chunk)
     } catch (error) {
       signal?.throwIfAborted()
-      throw syntaxError(error)
+      if (areThere(files)) throw syntaxError(error)
+      const message = 'Cannot finish the query: files were removed while it ran'
+      throw new FlowkitError('ERR_INPUT', message, { cause: error })
     }
   }
   return {

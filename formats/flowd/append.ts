@@ -16,8 +16,8 @@ const MODE = 0o600
  * Open a log of version 3 to append to, or begin one.
  *
  * Each batch is written as whole records, and taken back if that fails. A record that was cut short at the
- * end of the log, as by a power cut, is removed first. `abort` takes back all that was written, unless
- * somebody else has appended behind it.
+ * end of the log, as by a power cut, is removed first. `abort` takes back all that was written since `sync`,
+ * unless somebody else has appended behind it.
  *
  * @throws FlowkitError ERR_MALFORMED if what is there is no such log, or a damaged one; system errors
  */
@@ -45,6 +45,10 @@ export async function appendRecords(path: string, writer: RecordWriter): Promise
       }
       end += records.length
     },
+    async sync() {
+      await file.sync()
+      begin = end
+    },
     async close() {
       try {
         await file.sync()
@@ -57,7 +61,7 @@ export async function appendRecords(path: string, writer: RecordWriter): Promise
       try {
         const isOurs = (await file.stat()).size === end
         if (isOurs) await file.truncate(begin)
-        if (isOurs && isNew) await rm(path, { force: true })
+        if (isOurs && isNew && begin === 0) await rm(path, { force: true })
       } finally {
         await file.close()
       }

@@ -186,3 +186,12 @@ test('Parquet has addresses as text for other tools', async () => {
   const { stdout, stderr } = await flowkit(['read', path('text.parquet'), '-n', '1', '-o', 'json'])
   assert.match(stdout, /"src_addr":"[\d.]+|[\da-f:]+"/, stderr)
 })
+
+test('a file called as nfcapd and flow-capture call theirs is of their format', async () => {
+  const nfcapd = path('nfcapd.202611211300')
+  const flowTools = path('ft-v05.2026-11-21.130000+0000')
+  await converted(DEMO, nfcapd)
+  await converted(DEMO, flowTools)
+  assert.deepEqual([...(await readFile(nfcapd)).subarray(0, 4)], [0x0c, 0xa5, 2, 0])
+  assert.deepEqual([...(await readFile(flowTools)).subarray(0, 2)], [0xcf, 0x10])
+})

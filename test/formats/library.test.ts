@@ -172,3 +172,14 @@ test('formats and fields are listed', () => {
   assert.equal(formats.find(({ name }) => name === 'table')!.reads, false)
   assert.equal(fields[ID.srcAddr].name, 'src_addr')
 })
+
+test('errors name the options of the library', async () => {
+  const place = join(folder, 'there.csv')
+  await writeFile(place, 'no flows at all')
+  await assert.rejects(writeFlows(place, openFlows(V5)), {
+    code: 'ERR_OPTION', message: `Cannot write "${place}": it exists already, overwrite it with the option force`,
+  })
+  await assert.rejects(count(openFlows(place)), {
+    message: `Cannot tell the format of "${place}": name it with the option format`,
+  })
+})

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { renameSync, rmSync } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { archiveFiles } from '../../../core/archive/reader.ts'
 import { openArchiveWriter } from '../../../core/archive/writer.ts'
-import type { FlowReader } from '../../../core/flow/stream.ts'
+import type { Fault, FlowReader } from '../../../core/flow/stream.ts'
 import type { SqlValue } from '../../../core/duck/values.ts'
 import { runSql, runSqlOnFlows, type SqlOptions, type SqlResult } from '../../../core/query/sql.ts'
 import { batchOf, type Flow } from '../../formats/flows.ts'
@@ -117,6 +119,61 @@ test('a query reads the archive and nothing else, and writes nothing', async () 
   }
   assert.deepEqual(await readdir(archive, { recursive: true }), before)
   assert.ok(!(await readdir(folder)).includes('out.csv'))
+})
+
+/** An archive of so many files, one an hour, of as many flows each. */
+async function archiveOf(name: string, files: number, flows: number): Promise<string[]> {
+  const path = join(folder, name)
+  const writer = await openArchiveWriter(path)
+  for (let file = 0; file < files; file++) {
+    const rows = Array.from({ length: flows }, (_, i): Flow => ({ received: NOON + file * 3600e6, bytes: i }))
+    await writer.write(batchOf(rows))
+  }
+  await writer.close()
+  return (await archiveFiles(path)).sort()
+}
+
+test('files that are removed or renamed before there are rows have the query run again', async () => {
+  const [first, second] = await archiveOf('renamed', 2, 1)
+  let runs = 0
+  const settings = {
+    // looked at after the files were listed
+    get threads() {
+      if (runs++ === 0) renameSync(first, `${first.slice(0, -'.parquet'.length)}-again.parquet`)
+      else if (runs === 2) rmSync(second)
+      return 1
+    },
+  }
+  const options = { settings, onFault: (fault: Fault) => assert.fail(fault.reason) }
+  const rows = await rowsOf(runSql(join(folder, 'renamed'), 'SELECT count(*) FROM flows', options))
+  assert.deepEqual([rows, runs], [[[1]], 3])
+})
+
+test('files that are removed again and again are told of', async () => {
+  let [file] = await archiveOf('restless', 1, 1)
+  let runs = 0
+  const settings = {
+    get threads() {
+      renameSync(file, file = join(dirname(file), `file-${++runs}.parquet`))
+      return 1
+    },
+  }
+  await assert.rejects(runSql(join(folder, 'restless'), 'FROM flows', { settings, onFault() {} }), {
+    code: 'ERR_INPUT',
+    message: 'Cannot query the archive: its files are removed faster than they are read',
+  })
+  assert.equal(runs, 5)
+})
+
+test('files that are removed when there are rows already end the query, which is told', async () => {
+  const [, ...later] = await archiveOf('removed', 4, 200_000)
+  const settings = { threads: 1 }
+  const result = await runSql(join(folder, 'removed'), 'SELECT bytes FROM flows', { settings, onFault() {} })
+  for (const file of later) rmSync(file)
+  await assert.rejects(Array.fromAsync(result.rows), {
+    code: 'ERR_INPUT', message: 'Cannot finish the query: files were removed while it ran',
+  })
+  await result.close()
 })
 
 test('a query that is too slow can be stopped', async () => {
