@@ -128,6 +128,27 @@ export class CaptureReader {
   }
 }
 
+/**
+ * Go to what `reader` finds next in `capture`, over damaged records that the format can step over.
+ *
+ * @param onDamage told of each of them
+ * @returns as `reader.next`
+ * @throws FlowkitError on damage that ends the reading
+ */
+export function nextSound(
+  reader: { next(): boolean }, capture: CaptureReader, onDamage: (error: FlowkitError) => void,
+): boolean {
+  for (;;) {
+    const { at } = capture
+    try {
+      return reader.next()
+    } catch (error) {
+      if (!(error instanceof FlowkitError) || capture.at === at) throw error
+      onDamage(error)
+    }
+  }
+}
+
 function decoderFor(bytes: Uint8Array, at: number): CaptureDecoder | undefined {
   const magic = readUint32(bytes, at, false)
   if (isPcapngMagic(magic)) return new PcapngDecoder()

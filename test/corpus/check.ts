@@ -10,6 +10,7 @@ import { checkFilters } from './check-filters.ts'
 import { Tally, type Golden } from './compare.ts'
 import { has, readList, type Listed } from './corpus.ts'
 import type { Explanation } from './explain.ts'
+import { CAPTURE_EXPLANATIONS } from './explanations-capture.ts'
 import { NFDUMP_FILES_EXPLANATIONS } from './explanations-nfdump-files.ts'
 import { PEER_EXPLANATIONS } from './explanations-peers.ts'
 import { REAL_EXPLANATIONS } from './explanations-real.ts'
@@ -21,6 +22,7 @@ import { nfdumpFiles } from './files-nfdump.ts'
 import { checkVpc } from './files-vpc.ts'
 import { checkFiles } from './files.ts'
 import { beats } from './golden-beats.ts'
+import { captureReadings } from './golden-capture.ts'
 import { FLOWD_EXPLANATIONS, flowdReadings } from './golden-flowd.ts'
 import { logstash } from './golden-logstash.ts'
 import { opennms } from './golden-opennms.ts'
@@ -35,7 +37,7 @@ import { reencode } from './reencode.ts'
 
 const EXPLANATIONS: readonly Explanation[] = [
   ...REAL_EXPLANATIONS, ...PEER_EXPLANATIONS, ...SFLOW_EXPLANATIONS, ...FLOWD_EXPLANATIONS, ...NFDUMP_FILES_EXPLANATIONS,
-  ...VPC_EXPLANATIONS,
+  ...VPC_EXPLANATIONS, ...CAPTURE_EXPLANATIONS,
 ]
 
 const [corpus] = process.argv.slice(2)
@@ -49,7 +51,7 @@ async function check(corpus: string, list: readonly Listed[]): Promise<number> {
   const sources = [
     beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
     peers(corpus), sflowPeers(corpus), sflowTools(corpus), flowdReadings(corpus),
-    nfdumpFiles(corpus), vpcReadings(corpus, list),
+    nfdumpFiles(corpus), vpcReadings(corpus, list), captureReadings(corpus),
   ]
   for (const source of sources) {
     for (const golden of source) {

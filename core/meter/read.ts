@@ -1,0 +1,61 @@
+import { BATCH_SIZE } from '../flow/batch.ts'
+import { FlowkitError } from '../flow/errors.ts'
+import type { FlowReader, InputFault } from '../flow/stream.ts'
+import { CaptureReader, nextSound } from '../pcap/capture.ts'
+import type { FlowMeter } from './meter.ts'
+
+/** A capture file, pcap or pcapng. */
+export interface CaptureInput {
+  /** As the user named it. */
+  readonly name: string
+  /**
+   * Its bytes, without compression, in chunks of any size; a chunk may be overwritten once the next is asked
+   * for.
+   */
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/**
+ * Meter the packets of capture files, one after the other, and end all flows at the end.
+ *
+ * The flows of one file go on in the next; the times of the packets are the clock. A packet without a time
+ * (pcapng's Simple Packet Block) has that of the one before it.
+ *
+ * @param onFault told of damage; a file that cannot be read further ends there, and the next one follows
+ * @returns the flows, in batches that are reused
+ */
+export async function* meterCaptures(
+  inputs: Iterable<CaptureInput> | AsyncIterable<CaptureInput>, meter: FlowMeter,
+  onFault: (fault: InputFault) => void,
+): FlowReader {
+  const { finished } = meter
+  let time = 0
+  for await (const { name, chunks } of inputs) {
+    const capture = new CaptureReader()
+    const { packet } = capture
+    function onDamage({ code, message }: FlowkitError): void {
+      onFault({ code, reason: message, input: name })
+    }
+    try {
+      for await (const chunk of chunks) {
+        capture.push(chunk)
+        while (nextSound(capture, capture, onDamage)) {
+          const { bytes, start, length, originalLength, linkType } = packet
+          if (packet.time !== 0) time = packet.time
+          meter.add(bytes, start, start + length, originalLength, time, linkType, 0)
+          if (finished.length < BATCH_SIZE) continue
+          yield finished
+          finished.clear()
+        }
+      }
+      capture.end()
+    } catch (error) {
+      if (!(error instanceof FlowkitError)) throw error
+      onDamage(error)
+    }
+  }
+  while (meter.flush()) {
+    yield finished
+    finished.clear()
+  }
+}
