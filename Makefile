@@ -39,6 +39,7 @@ soak: build ## Kill it, then load it for long: make soak MINUTES=10 KILLS=100
 fuzz: $(MODULES) ## Feed it damaged input for a while
 	@node test/fuzz/netflow.ts --count 1000000
 	@node test/fuzz/formats.ts --count 200000
+	@node test/fuzz/packets.ts --count 1000000
 
 check-corpus: build ## Compare its readings of a corpus with those of other tools: make check-corpus CORPUS=FOLDER
 	@node test/corpus/check.ts $(CORPUS)

@@ -3,28 +3,31 @@ import { badDatagrams } from '../core/collector/bad-datagrams.ts'
 import { serveLane } from '../core/collector/lane-worker.ts'
 import { explain } from './errors.ts'
 import { faultLog, stackOf } from './collect-log.ts'
-import { settingsOf } from './collect-plan.ts'
-import { sinkOf } from './collect-sinks.ts'
+import { settingsOf, spoolOptions } from './collect-plan.ts'
 import type { LaneTask } from './collect-threads.ts'
+import { sinkOf } from './sinks.ts'
 
 serveLane<LaneTask>(({ task, lanes }, tell) => {
   const { options, places, tls, bad } = task
   const faults = faultLog(tell)
+  let { rotate } = options
   return {
     options: {
       ...settingsOf(options),
       ...tls && { tls },
       groups: [], // joined by who opened the sockets
       forward: options.forward ?? [],
-      sinks: places.map(sinkOf),
-      spoolSize: Math.floor(options.spoolSize / lanes),
-      spoolSync: options.spoolSync,
+      sinks: places.map((place) => sinkOf(place, () => rotate)),
+      ...spoolOptions(options, lanes),
       receiveBuffer: options.receiveBuffer,
       keep: badDatagrams(bad),
       onFault: (error, exporter) => faults.say(exporter, error.message, stackOf(error)),
       onError: (error) => faults.say('', explain(error, '').message),
     },
-    settingsOf: (changed) => settingsOf(changed.options),
+    settingsOf(changed) {
+      rotate = changed.options.rotate
+      return settingsOf(changed.options)
+    },
     silent: () => faults.silent,
   }
 })

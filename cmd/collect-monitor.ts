@@ -4,7 +4,7 @@ import { findAccount, makeFolder } from '../core/net/privileges.ts'
 import { openNotifier } from '../core/net/systemd.ts'
 import { openUdpSocket } from '../core/net/udp-receiver.ts'
 import { groupsFor } from '../core/net/udp-socket.ts'
-import type { CollectOptions, Plan } from './collect-plan.ts'
+import { isRereadable, type CollectOptions, type Plan } from './collect-plan.ts'
 import { isOpenedByMonitor, openSockets, type Told } from './collect-sockets.ts'
 import type { ExitCode } from './command.ts'
 import { UsageError } from './errors.ts'
@@ -20,6 +20,10 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
   const { user = '', chroot, pidFile, onRotate, config, tlsKey, tlsCert, tlsCa } = options
   if (onRotate !== undefined) {
     throw new UsageError('Cannot use option --on-rotate with --user: what is confined cannot start programs')
+  }
+  if (!isRereadable(plan)) {
+    io.talk.warn(`${config} is read once only, since it is not below ${chroot}: SIGHUP begins new files, and `
+      + 'a change of it needs a restart')
   }
   const account = findAccount(user)
   const writable = [plan.state, ...plan.places.map(({ path }) => path)].map((path) => resolve(path))

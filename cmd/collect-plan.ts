@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join, relative, resolve } from 'node:path'
-import type { CollectorSettings } from '../core/collector/collector.ts'
+import type { CollectorOptions, CollectorSettings } from '../core/collector/collector.ts'
 import { rowFilter } from '../core/collector/row-filter.ts'
-import { compileFilter, parseFilter } from '../core/filter/filter.ts'
+import { compileFilter, parseFilter, type Dialect, type Filter } from '../core/filter/filter.ts'
 import { formatEndpoint, type Endpoint, type ListenAt } from '../core/net/endpoint.ts'
 import type { Destination } from '../core/net/send.ts'
 import type { PassedSocket } from '../core/net/systemd.ts'
@@ -12,31 +12,26 @@ import type { TlsIdentity } from '../core/net/tls-acceptor.ts'
 import type { MulticastGroup } from '../core/net/udp-socket.ts'
 import type { SamplingRule } from '../core/netflow/sampling-rules.ts'
 import type { Prefix } from '../core/flow/prefix.ts'
-import { defaultState, describePlace, placesOf, type Place } from './collect-sinks.ts'
 import { UsageError } from './errors.ts'
 import { readFilterFile } from './filters.ts'
+import {
+  checkRetention, defaultState, describePlace, placesOf, type Place, type SinkOptions,
+} from './sinks.ts'
 
 /** The options of `flowkit collect`, as its schema has them. */
-export interface CollectOptions {
+export interface CollectOptions extends SinkOptions {
   readonly listen?: readonly ListenAt[]
   readonly join?: readonly MulticastGroup[]
   readonly allow?: readonly Prefix[]
   readonly forward?: readonly Destination[]
-  readonly to?: readonly string[]
-  readonly toFormat?: readonly string[]
-  /** Milliseconds. */
-  readonly rotate: number
-  readonly onRotate?: string
-  /** Milliseconds. */
-  readonly maxAge?: number
-  readonly maxSize?: number
   readonly filter?: string
+  readonly filterDialect?: Dialect
   readonly samplingDefault?: readonly SamplingRule[]
   readonly samplingOverride?: readonly SamplingRule[]
   readonly receiveBuffer: number
   readonly metrics?: Endpoint
   readonly state?: string
-  readonly spoolSize: number
+  readonly spoolSize?: number
   /** Milliseconds. */
   readonly spoolSync: number
   readonly tlsKey?: string
@@ -54,9 +49,8 @@ export interface CollectOptions {
 /** Where NetFlow, IPFIX and sFlow exporters send to by custom. */
 const DEFAULT_PORTS = [2055, 4739, 6343]
 
-/** How often files may begin, in ms. */
-const MIN_ROTATE = 1000
-const MAX_ROTATE = 86_400_000
+/** How large the spool may become, unless told. */
+const SPOOL_SIZE = 4 * 2 ** 30
 
 /** A collector as it would run. */
 export interface Plan {
@@ -68,6 +62,8 @@ export interface Plan {
   readonly tls: TlsIdentity | undefined
   /** The absolute path of the folder that it sees as `/`; places and state are absolute then, and below. */
   readonly chroot: string | undefined
+  /** The absolute path of the configuration file; undefined where there is none, or it cannot be seen. */
+  readonly config: string | undefined
 }
 
 /**
@@ -89,6 +85,7 @@ export function planOf(
   const places = placesOf(options, env).map((place) => ({ ...place, path: pathBelow(place.path, chroot) }))
   return {
     listen, places, chroot,
+    config: options.config === undefined ? undefined : resolve(options.config),
     state: pathBelow(options.state ?? defaultState(places), chroot),
     settings: settingsOf(options),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : {
@@ -104,19 +101,26 @@ export function planOf(
  * @throws UsageError, FlowkitError
  */
 export function settingsOf(options: CollectOptions): CollectorSettings {
-  const { rotate, maxAge = Infinity, filter, allow = [] } = options
-  const { samplingDefault = [], samplingOverride = [] } = options
-  if (rotate < MIN_ROTATE || rotate > MAX_ROTATE) {
-    throw new UsageError(`Cannot use option --rotate: expected 1s to 1d, found ${rotate / 1000}s`)
-  }
-  if (maxAge < rotate) {
-    const found = `expected at least that of --rotate, ${rotate / 1000}s, found ${maxAge / 1000}s`
-    throw new UsageError(`Cannot use option --max-age: ${found}`)
-  }
+  const { filter, allow = [], samplingDefault = [], samplingOverride = [] } = options
+  checkRetention(options)
   return {
     allow,
     sampling: { defaults: samplingDefault, overrides: samplingOverride },
-    ...filter !== undefined && { filter: rowFilter(compileFilter(parseFilter(filter, { read: readFilterFile }))) },
+    ...filter !== undefined && { filter: rowFilter(compileFilter(parse(filter, options))) },
+  }
+}
+
+function parse(filter: string, { filterDialect: dialect = 'nfdump' }: CollectOptions): Filter {
+  return parseFilter(filter, { dialect, read: readFilterFile })
+}
+
+/** The spool of each of several threads, which share what was asked for; room is kept for that only. */
+export function spoolOptions(
+  { spoolSize, spoolSync }: CollectOptions, threads: number,
+): Pick<CollectorOptions, 'spoolSize' | 'spoolSync' | 'isSpoolReserved'> {
+  return {
+    spoolSize: Math.floor((spoolSize ?? SPOOL_SIZE) / threads), isSpoolReserved: spoolSize !== undefined,
+    spoolSync,
   }
 }
 
@@ -139,8 +143,17 @@ function chrootOf({ chroot, user, forward = [] }: CollectOptions): string | unde
 function pathBelow(path: string, chroot: string | undefined): string {
   if (chroot === undefined) return path
   const full = resolve(path)
-  if (relative(chroot, full).split('/')[0] !== '..') return full
+  if (isBelow(full, chroot)) return full
   throw new UsageError(`Cannot write to "${path}" with --chroot: it is not below ${chroot}`)
+}
+
+/** Whether the configuration can be read again by who sees only a folder. */
+export function isRereadable({ config, chroot }: Plan): boolean {
+  return config === undefined || chroot === undefined || isBelow(config, chroot)
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return relative(folder, path).split('/')[0] !== '..'
 }
 
 /**
@@ -151,7 +164,7 @@ function pathBelow(path: string, chroot: string | undefined): string {
 export function planInside(
   plan: Plan, options: CollectOptions, inherited: readonly PassedSocket[],
 ): Plan {
-  const { chroot, places, state } = plan
+  const { chroot, places, state, config } = plan
   const own = (options.listen ?? []).filter(({ protocol }) => protocol !== 'udp')
   const inside = (path: string): string => chroot === undefined ? path : join('/', relative(chroot, path))
   return {
@@ -159,6 +172,7 @@ export function planInside(
     listen: [...inherited.map((each) => listenBy(each, options)), ...own],
     places: places.map((place) => ({ ...place, path: inside(place.path) })),
     state: inside(state),
+    config: config === undefined || !isRereadable(plan) ? undefined : inside(config),
   }
 }
 

@@ -9,15 +9,16 @@ import { openNotifier, watchdogInterval, type Notifier } from '../core/net/syste
 import type { MetricsServer } from '../core/metrics/server.ts'
 import { faultLog, reportText } from './collect-log.ts'
 import type { CollectOptions, Plan } from './collect-plan.ts'
-import { describePlace } from './collect-sinks.ts'
 import { collectAlone, collectInLanes, type CollectEvents, type Collecting } from './collect-threads.ts'
 import { kebab, type Configuration, type ExitCode } from './command.ts'
-import { explain } from './errors.ts'
+import { explain, UsageError } from './errors.ts'
 import type { Io } from './io.ts'
+import { describePlace } from './sinks.ts'
 
 /** Options that take effect when the configuration is read again; the others want a restart. */
 const CHANGEABLE = [
-  'filter', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate', 'maxAge', 'maxSize',
+  'filter', 'filterDialect', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate', 'maxAge',
+  'maxSize',
 ] as const
 
 /**
@@ -37,7 +38,7 @@ export async function runCollector(
   })
   for (const note of child?.notes ?? []) io.talk.debug(note)
   const events: CollectEvents = {
-    limits: () => current,
+    retention: () => current,
     onExpired(paths) {
       for (const path of paths) io.talk.debug(`${path} removed`)
     },
@@ -61,7 +62,11 @@ export async function runCollector(
   async function reload(): Promise<void> {
     notifier.reloading()
     try {
-      const { options: next, warnings } = await configuration.reread()
+      if (options.config !== undefined && plan.config === undefined) {
+        throw new UsageError(`Cannot read ${options.config} again: it is not below ${plan.chroot}, which is `
+          + 'all that --chroot leaves')
+      }
+      const { options: next, warnings } = await configuration.reread(plan.config)
       for (const warning of warnings) io.talk.warn(warning)
       collector.configure(next)
       sayFixed(current, next, io)
@@ -70,6 +75,7 @@ export async function runCollector(
       io.talk.error(`the configuration stays as it was: ${explain(error, '').message}`)
     }
     collector.rotate()
+    io.talk.debug('the configuration was read again')
     notifier.ready()
   }
 

@@ -1,6 +1,5 @@
 /** What collects: this thread, or several others. */
 import { join } from 'node:path'
-import type { Limits } from '../core/archive/expire.ts'
 import { badDatagrams } from '../core/collector/bad-datagrams.ts'
 import { startCollector, type CollectorOptions } from '../core/collector/collector.ts'
 import { startLanes } from '../core/collector/lanes.ts'
@@ -8,10 +7,10 @@ import type { CollectorReport } from '../core/collector/report.ts'
 import { inherit, openSpoolPlace, type FormerOptions } from '../core/collector/spool-place.ts'
 import type { ListenAt } from '../core/net/endpoint.ts'
 import type { TlsIdentity } from '../core/net/tls-acceptor.ts'
-import { settingsOf, type CollectOptions, type Plan } from './collect-plan.ts'
-import { expiryOf, openSink, sinkOf, type Place, type SinkEvents } from './collect-sinks.ts'
+import { settingsOf, spoolOptions, type CollectOptions, type Plan } from './collect-plan.ts'
 import { stackOf, type FaultLog } from './collect-log.ts'
 import { explain } from './errors.ts'
+import { expiryOf, openSink, sinkOf, type Place, type Retention, type SinkEvents } from './sinks.ts'
 
 /** A running collector, of one thread or several. */
 export interface Collecting {
@@ -31,8 +30,8 @@ export interface CollectEvents {
   onFile(path: string, rows: number): void
   onRecovered(segments: number): void
   onExpired(paths: readonly string[]): void
-  /** What may stay of files, asked whenever there are new ones. */
-  limits(): Limits
+  /** Asked whenever there are new files. */
+  retention(): Retention
 }
 
 /** What lanes are told. */
@@ -59,8 +58,7 @@ export async function collectAlone(
     forward: options.forward ?? [],
     sinks, spool,
     naming: { after },
-    spoolSize: options.spoolSize,
-    spoolSync: options.spoolSync,
+    ...spoolOptions(options, 1),
     receiveBuffer: options.receiveBuffer,
     ...open && { open },
     async inherit(exporters, keep) {
@@ -99,7 +97,7 @@ export async function collectInLanes(
   const expiries: (() => Promise<void>)[] = []
   const former = whatFor(plan, events, (place, about) => {
     expiries.push(expiryOf(place, about))
-    return sinkOf(place)
+    return sinkOf(place, () => events.retention().rotate)
   })
   const places = plan.places
   const tls = plan.tls && asText(plan.tls)
@@ -151,13 +149,13 @@ function asText({ key, cert, ca }: TlsIdentity): TlsIdentity {
 
 /** What the spools of former collectors are brought into sinks with. */
 function whatFor(
-  plan: Plan, { onFault, onFile, onRecovered, onExpired, limits }: CollectEvents,
+  plan: Plan, { onFault, onFile, onRecovered, onExpired, retention }: CollectEvents,
   open: (place: Place, events: SinkEvents) => FormerOptions['sinks'][number],
 ): FormerOptions {
   const onError = (error: unknown): void => onFault('', explain(error, '').message)
   return {
     settings: plan.settings,
-    sinks: plan.places.map((place) => open(place, { limits, onExpired, onError })),
+    sinks: plan.places.map((place) => open(place, { retention, onExpired, onError })),
     onFault: (error, exporter) => onFault(exporter, error.message, stackOf(error)),
     onError, onFile, onRecovered,
   }

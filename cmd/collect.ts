@@ -7,9 +7,10 @@ import {
   FORWARD, GROUP, NETWORK, parseForward, parseGroup, parseNetwork, parseSamplingRule, SAMPLING_RULE,
 } from './collect-options.ts'
 import { describePlan, planInside, planOf } from './collect-plan.ts'
-import { SINK_FORMATS } from './collect-sinks.ts'
 import { isOpenedByMonitor, laneSockets, openSockets } from './collect-sockets.ts'
-import { choice, defineCommand, duration, parsed, size, type Command } from './command.ts'
+import { defineCommand, duration, parsed, size, type Command } from './command.ts'
+import { FILTER_OPTIONS } from './filters.ts'
+import { SINK_OPTIONS } from './sinks.ts'
 
 const MOST_WORKERS = 64
 const ENDPOINT = '[udp://|tcp://|tls://][ADDRESS:]PORT such as 2055 or [::1]:4739'
@@ -28,25 +29,11 @@ const OPTIONS = Type.Object({
   forward: Type.Optional(Type.Array(parsed(parseForward, FORWARD, { title: 'HOST:PORT' }), {
     description: 'Send each datagram of UDP on to other collectors as it came; for them it comes from here',
   })),
-  to: Type.Optional(Type.Array(Type.String({ title: 'FOLDER' }), {
-    description: 'Folders to write to, archives unless --to-format says otherwise (default: '
-      + '$FLOWKIT_ARCHIVE, else for root /var/lib/flowkit, else ~/.local/share/flowkit)',
-  })),
-  toFormat: Type.Optional(Type.Array(choice(SINK_FORMATS, { title: 'NAME', description: 'A format' }), {
-    description: 'What to write: one format for all folders, or one for each in their order. All but the '
-      + 'archive are without counter samples',
-  })),
-  rotate: duration({ default: '1m', description: 'Begin new files this often, 1s to 1d' }),
-  onRotate: Type.Optional(Type.String({
-    title: 'CMD', description: 'Run this for each new file, whose name is in $FLOWKIT_FILE',
-  })),
-  maxAge: Type.Optional(duration({ description: 'Remove files of flows received longer ago' })),
-  maxSize: Type.Optional(size({
-    description: 'Remove the oldest files of a folder that are more than this together',
-  })),
+  ...SINK_OPTIONS,
   filter: Type.Optional(Type.String({
     short: 'f', title: 'EXPR', description: 'Keep only flows that match',
   })),
+  filterDialect: FILTER_OPTIONS.filterDialect,
   samplingDefault: Type.Optional(Type.Array(parsed(parseSamplingRule, SAMPLING_RULE, { title: 'CIDR=N' }), {
     description: 'Exporters in this network that do not say sample one packet in N',
   })),
@@ -62,9 +49,11 @@ const OPTIONS = Type.Object({
   state: Type.Optional(Type.String({
     title: 'FOLDER',
     description: 'For the spool, and what is known of exporters (default: state in the archive, else .state '
-      + 'in the folder)',
+      + 'in the folder, of nfdump FOLDER.state)',
   })),
-  spoolSize: size({ default: '4Gi', description: 'How large the spool may become' }),
+  spoolSize: Type.Optional(size({
+    description: 'How large the spool may become; room for it is kept on the disk (default: 4Gi, not kept)',
+  })),
   spoolSync: duration({
     default: '1s', description: 'Make the spool durable this often: what a power cut takes at most',
   }),
@@ -75,12 +64,16 @@ const OPTIONS = Type.Object({
   })),
   workers: Type.Integer({
     minimum: 1, maximum: MOST_WORKERS, default: 1,
-    description: 'Collect with so many threads: each exporter belongs to one of them, by its address',
+    description: 'Collect with so many threads: each exporter belongs to one of them, by its address, and '
+      + 'each keeps as many exporters, templates and waiting data as one alone',
   }),
   user: Type.Optional(Type.String({
     title: 'NAME', description: 'Open sockets as root, and do everything else as this user, confined',
   })),
-  chroot: Type.Optional(Type.String({ title: 'FOLDER', description: 'With --user: see only this folder' })),
+  chroot: Type.Optional(Type.String({
+    title: 'FOLDER',
+    description: 'With --user: see only this folder. SIGHUP reads the configuration again if it lies in it',
+  })),
   pidFile: Type.Optional(Type.String({ title: 'FILE', description: 'Keep the process id there' })),
   config: Type.Optional(Type.String({
     title: 'FILE', description: 'Read options from a TOML file, by their long names, or from a flowd.conf',
@@ -108,6 +101,10 @@ export const collect: Command = defineCommand({
     {
       command: 'flowkit collect --to /srv/flows,/srv/json --to-format archive,json --max-age 7d',
       does: 'JSON beside the archive, and both for a week',
+    },
+    {
+      command: 'flowkit collect --to /var/cache/nfdump --to-format nfdump --compression lz4 --rotate 5m',
+      does: "Files that nfdump reads, with nfcapd's names",
     },
     {
       command: 'flowkit collect --config /etc/flowkit/collect.toml --check',

@@ -31,9 +31,10 @@ export interface Configuration<Options> {
   /**
    * Read them once more, from the file as it is now.
    *
+   * @param path where it is for a process that sees another tree; where it was unless told
    * @throws UsageError for what is wrong with it; the system error when it cannot be read
    */
-  reread(): Promise<Configuration<Options>>
+  reread(path?: string): Promise<Configuration<Options>>
 }
 
 /** One subcommand. Its flags are described by `options` alone: parsing, help and completion come from it. */

@@ -34,19 +34,21 @@ export async function runWords(
 }
 
 async function runCommand(command: Command, words: readonly string[], session: Session): Promise<number> {
-  const path = configPath(command, words, process.env)
+  const configured = configPath(command, words, process.env)
 
-  async function read(): Promise<{ line: CommandLine | 'help', warnings: readonly string[] }> {
+  async function read(
+    path: string | undefined,
+  ): Promise<{ line: CommandLine | 'help', warnings: readonly string[] }> {
     const file = path === undefined ? undefined : await readFileOf(command, path)
     return { line: parseWords(command, words, process.env, file?.options), warnings: file?.warnings ?? [] }
   }
 
-  async function reread(): Promise<Configuration<unknown>> {
-    const { line, warnings } = await read()
+  async function reread(path = configured): Promise<Configuration<unknown>> {
+    const { line, warnings } = await read(path)
     return { options: (line as CommandLine).options, warnings, reread } // for help it has not come to this
   }
 
-  const { line, warnings } = await read()
+  const { line, warnings } = await read(configured)
   if (line === 'help') {
     const { renderHelp } = await import('./help.ts')
     process.stdout.write(renderHelp(command))

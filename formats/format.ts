@@ -1,3 +1,4 @@
+import type { FileNames } from '../core/archive/file-names.ts'
 import type { Sort } from '../core/duck/read.ts'
 import type { Filter } from '../core/filter/filter.ts'
 import type { NameSet } from '../core/flow/labels.ts'
@@ -61,6 +62,8 @@ export interface WriteRequest {
   readonly compression?: string
   /** Which version of the format to write, where it has several: `5`, `8.1`. */
   readonly version?: string
+  /** What the file is said to hold, in formats with `fileNames`, which read it again. */
+  readonly ident?: string
   /** Neither header nor summary around the lines of a text format. */
   readonly quiet?: boolean
   /** Numbers neither scaled to thousands nor named where the format would do so. */
@@ -89,8 +92,8 @@ export interface FlowFormat {
   readonly appends?: boolean
   /** The compressions of its own, the one it uses unless told first: `lzo`, `none`, `zstd`. */
   readonly compressions?: readonly string[]
-  /** What a file with flows from `start` (µs) on is called, in a folder of many. */
-  fileName?(start: number): string
+  /** What files are called in a folder of many, as the format's own programs have it. */
+  readonly fileNames?: FileNames
   /** What it writes tells the exporter's clock, which readers are to be asked for then. */
   readonly clock?: boolean
   /** As `decoder` and `open`, for counter samples that lie beside the flows. */

@@ -1,7 +1,8 @@
 import type { FlowFormat } from './format.ts'
 import { nfdumpDecoder } from './nfdump/decode.ts'
 import { probeHeader } from './nfdump/header.ts'
-import { rotatedName } from './nfdump/names.ts'
+import { readIdent } from './nfdump/ident.ts'
+import { rotatedName, rotatedTime, unfinishedName } from './nfdump/names.ts'
 import { createNfdump } from './nfdump/writer.ts'
 
 /** Files of nfdump: nfcapd, nfpcapd and sfcapd 1.5 to 1.7; written as nfdump 1.7.1 and later read them. */
@@ -13,5 +14,10 @@ export const nfdump: FlowFormat = {
   decoder: nfdumpDecoder,
   create: createNfdump,
   compressions: ['lzo', 'none', 'lz4', 'zstd'],
-  fileName: (start) => rotatedName(start),
+  fileNames: {
+    nameOf: (start, seconds) => rotatedName(start, seconds),
+    timeOf: rotatedTime,
+    unfinished: unfinishedName,
+    identOf: readIdent,
+  },
 }

@@ -1,3 +1,4 @@
+import { furtherName } from '../core/archive/file-names.ts'
 import { rowTimes } from '../core/archive/hours.ts'
 import { BATCH_SIZE, FlowBatch } from '../core/flow/batch.ts'
 import { addLoss, newLoss } from '../core/flow/loss.ts'
@@ -12,6 +13,16 @@ export interface SplitOptions {
   open(name: string): Promise<FlowWriter>
   /** Remove what was written and closed. */
   remove(name: string): Promise<void>
+  /** Whether a name is that of something else already, so that another is taken. */
+  isTaken?(name: string): boolean
+}
+
+/** A writer of several files, of which those that are open can be finished at any time. */
+export interface SplitWriter extends FlowWriter {
+  /** Names of the files that are not finished, or were since the last `rotate`. */
+  names(): string[]
+  /** Finish all files that are open; `abort` does not remove them any more. */
+  rotate(): Promise<void>
 }
 
 /** Files that are open at a time. */
@@ -30,7 +41,7 @@ interface Part {
  *
  * Flows whose file is closed already, since there were many at a time, go into another of that time, `NAME-2`.
  */
-export function splitWriter({ length, nameOf, open, remove }: SplitOptions): FlowWriter {
+export function splitWriter({ length, nameOf, open, remove, isTaken }: SplitOptions): SplitWriter {
   const parts = new Map<number, Part>() // by slot, the one opened first in front
   const counts = new Map<number, number>() // by slot, how many files it has had
   const closed: string[] = []
@@ -41,8 +52,10 @@ export function splitWriter({ length, nameOf, open, remove }: SplitOptions): Flo
     const found = parts.get(slot)
     if (found) return found
     if (parts.size >= MOST_OPEN) await closeFirst()
-    const count = (counts.get(slot) ?? 0) + 1
-    const name = nameOf(slot * length) + (count === 1 ? '' : `-${count}`)
+    const first = nameOf(slot * length)
+    let count = (counts.get(slot) ?? 0) + 1
+    while (isTaken?.(furtherName(first, count))) count++
+    const name = furtherName(first, count)
     const part = { name, writer: await open(name), rows: new FlowBatch(256) }
     counts.set(slot, count)
     parts.set(slot, part)
@@ -75,6 +88,11 @@ export function splitWriter({ length, nameOf, open, remove }: SplitOptions): Flo
       if (isOne) return (await partOf(slots[0])).writer.write(batch)
       for (let row = 0; row < batch.length; row++) (await partOf(slots[row])).rows.append(batch, row)
       for (const part of parts.values()) await flush(part)
+    },
+    names: () => [...closed, ...parts.values().map(({ name }) => name)],
+    async rotate() {
+      while (parts.size > 0) await closeFirst()
+      closed.length = 0
     },
     async close() {
       while (parts.size > 0) await closeFirst()

@@ -156,13 +156,13 @@ async function listHours(roots: readonly string[]): Promise<Hour[]> {
 }
 
 /** The folders, or the files, in a folder; none where it is gone. Links are neither. */
-async function namesIn(folder: string, areFolders: boolean): Promise<string[]> {
+export async function namesIn(folder: string, areFolders: boolean): Promise<string[]> {
   const entries = await gone(readdir(folder, { withFileTypes: true })) ?? []
   return entries.filter((entry) => areFolders ? entry.isDirectory() : entry.isFile()).map(({ name }) => name)
 }
 
 /** What is asked of something that others may remove meanwhile; undefined where they have. */
-async function gone<T>(asked: Promise<T>): Promise<T | undefined> {
+export async function gone<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked
   } catch (error) {

@@ -38,6 +38,8 @@ export interface Cut {
 export interface Backlog {
   /** Whether nothing waits. */
   readonly isEmpty: boolean
+  /** Segments that have ended, but not all of which was given out. */
+  readonly ended: number
   /** Take a datagram. Without room in memory or in the spool it is dropped and counted. */
   put(datagram: Readonly<Datagram>, port: number): void
   /** Write to the spool what was put since the last call. */
@@ -199,6 +201,7 @@ export function newBacklog(options: BacklogOptions): Backlog {
 
   return {
     get isEmpty() { return queue.length === 0 && at === from },
+    get ended() { return queue.reduce((count, { kind }) => kind === 'cut' ? count + 1 : count, 0) },
     put(datagram, port) {
       if (at > CHUNK && !turn()) {
         counters.dropped++

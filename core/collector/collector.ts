@@ -23,7 +23,7 @@ import { PAGE } from './segment-file.ts'
 import { startSegments, type Segments } from './segments.ts'
 import type { Sink } from './sink.ts'
 import { listSegments } from './spool-files.ts'
-import { openSpool, type SegmentNaming } from './spool.ts'
+import { openSpool, type SegmentNaming, type Spool } from './spool.ts'
 
 /** What may be changed while a collector runs. */
 export interface CollectorSettings extends SegmentSettings {
@@ -48,6 +48,8 @@ export interface CollectorOptions extends ReplayOptions, CollectorSettings {
   readonly spool: string
   readonly spoolSize: number
   readonly spoolSync: number
+  /** Whether room for all of it is kept on the disk, from the beginning. */
+  readonly isSpoolReserved?: boolean
   readonly naming?: SegmentNaming
   /** Opens a socket; core/net/receiver.ts unless told. */
   readonly open?: typeof openReceiver
@@ -107,7 +109,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
   const counters: CollectorCounters = {
     datagrams: 0, refused: 0, dropped: 0, unspooled: 0, records: 0, filtered: 0, counterSamples: 0,
   }
-  const spool = await openSpool(options.spool, options.spoolSize, options.naming)
+  const spool = await openSpool(options.spool, options.spoolSize, options.naming, options.isSpoolReserved)
+  if (spool.unreserved > 0) onError(notReserved(options, spool))
   const first = spool.segment
   const older = (await listSegments(options.spool)).filter(({ id }) => id !== first)
   let wake: () => void = () => {}
@@ -190,6 +193,7 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       }
       if (receiver.hasMore) isBehind = true
     }
+    if (count > 0) lastHeard = performance.now()
     backlog.commit()
     return count
   }
@@ -237,7 +241,6 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
         count = receive()
         received = performance.now()
         load.add(begun, received)
-        if (count > 0) lastHeard = Date.now()
       }
       // what the spool has can wait, what the sockets have cannot
       const canDecode = !isBehind && (!load.isHigh || count === 0)
@@ -310,7 +313,10 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       forwards: forwarders.map(({ destination, counts }) => ({ endpoint: destination.name, ...counts })),
       sinks: segments?.sinks ?? [],
       exporters: segments ? ledgerOf(segments.exporters) : [],
-      spool: { bytes: spool.size, limit: options.spoolSize, waiting: segments?.waiting ?? 0 },
+      spool: {
+        bytes: spool.size, limit: options.spoolSize, reserved: spool.reserved,
+        waiting: backlog.ended + (segments?.waiting ?? 0),
+      },
     }),
     configure(changed) {
       settings = changed
@@ -322,7 +328,8 @@ export async function startCollector(options: CollectorOptions): Promise<Collect
       // what was sent before the end belongs to it: sockets are empty once nothing comes for a moment
       for (let round = 0; round < DRAIN_ROUNDS; round++) {
         await delay(DRAIN_PAUSE)
-        if (Date.now() - lastHeard >= DRAIN_PAUSE) break
+        // asked here, since on a busy machine nobody may have looked for longer than that
+        if (receive() === 0 && performance.now() - lastHeard >= DRAIN_PAUSE) break
       }
       for (const { listener } of streams) await listener.close()
       isListening = false
@@ -342,6 +349,12 @@ async function checkForward(
 ): Promise<void> {
   if (!await leadsBack(endpoint, receivers.map((receiver) => receiver.endpoint))) return
   throw new FlowkitError('ERR_OPTION', `Cannot forward to ${name}: this collector listens there itself`)
+}
+
+/** Told at the beginning: what others take of the disk later is not there for the spool. */
+function notReserved({ spool: folder, spoolSize }: CollectorOptions, { unreserved }: Spool): FlowkitError {
+  const found = `${spoolSize} bytes wanted, the disk cannot give ${unreserved} of them now`
+  return new FlowkitError('ERR_LIMIT', `Cannot reserve spool "${folder}": ${found}`)
 }
 
 function tooLong(size: number): FlowkitError {

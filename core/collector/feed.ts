@@ -13,6 +13,8 @@ export interface Ended {
   readonly next: string
   /** Rows that this process has decoded of it for each sink; undefined: another process has. */
   readonly rows: number | undefined
+  /** Whether the spool has all of it; if not, decoding it again tells less than is known at its end. */
+  readonly isSpooled: boolean
   /** With what it is to be decoded again. */
   readonly settings: SegmentSettings
 }

@@ -1,71 +1,78 @@
-import { access, mkdir, open, rename, rm, type FileHandle } from 'node:fs/promises'
-import { dirname, join, resolve } from 'node:path'
+import { mkdir, rm, stat } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import type { FileNames } from '../archive/file-names.ts'
 import { makeTemporary, removeLeftovers, removeTemporary } from '../archive/leftovers.ts'
-import { hourFolder, newSegment, segmentTime } from '../archive/names.ts'
+import { newSegment } from '../archive/names.ts'
 import type { ArchiveFile, Rotation } from '../archive/writer.ts'
 import type { FlowBatch } from '../flow/batch.ts'
-import type { FlowEncoder } from '../flow/stream.ts'
-import { syncFolder } from '../output-file.ts'
+import type { FlowWriter } from '../flow/stream.ts'
 import { newTurns } from '../turns.ts'
+import { filesByHour, type SegmentFiles } from './files-by-hour.ts'
+import { namedFiles } from './named-files.ts'
 import type { SegmentWriter, Sink } from './sink.ts'
 
 /** What files of flows are made with. */
 export interface FileFormat {
-  /** What their names end in: `.json`. */
+  /** What their names end in, where `names` does not tell them: `.json`. */
   readonly extension: string
-  /** An encoder, for one file. */
-  encoder(): FlowEncoder
-}
-
-/** The file that is written to. */
-interface Unfinished {
-  readonly handle: FileHandle
-  readonly path: string
-  readonly encoder: FlowEncoder
-  rows: number
-  bytes: number
+  /** What they are called; absent: as their segments, in folders of hours. */
+  readonly names?: FileNames
+  /** Create the file of a segment. The writer makes it durable when it is closed. */
+  create(path: string, segment: string): Promise<FlowWriter>
 }
 
 /**
- * Files of a stream format in a folder, one for each segment that has flows, by the UTC hour in which it
- * began: `date=2026-11-21/hour=13/20261121T130405123Z-9f3a1c04.json`.
+ * Files of a format in a folder, one for each segment that has flows.
+ *
+ * Unless the format has names of its own, they lie by the UTC hour in which the segment began:
+ * `date=2026-11-21/hour=13/20261121T130405123Z-9f3a1c04.json`.
  *
  * A file has its name once it is whole and durable; before, it is in a folder `.tmp-…`. Counter samples have
  * no place in them and are left out.
+ *
+ * @param interval ms after which segments end by the clock, asked whenever one has
  */
-export function fileSink(directory: string, format: FileFormat): Sink {
+export function fileSink(directory: string, format: FileFormat, interval: () => number): Sink {
   const root = resolve(directory)
+  const { names, extension } = format
+  const files = names ? namedFiles(root, names, interval) : filesByHour(root, extension)
   return {
     name: directory,
-    has: (segment) => access(pathOf(root, segment, format)).then(() => true, () => false),
+    has: async (segment) => await files.find(segment) !== undefined,
     async open(segment) {
       await mkdir(root, { recursive: true })
       await removeLeftovers(root)
-      await rm(pathOf(root, segment, format), { force: true })
-      return openWriter(root, format, segment, await makeTemporary(root))
+      const former = await files.find(segment)
+      if (former !== undefined) await rm(former, { force: true })
+      return openWriter(files, format, segment, await makeTemporary(root))
     },
   }
 }
 
-function pathOf(root: string, segment: string, { extension }: FileFormat): string {
-  return join(root, hourFolder(segmentTime(segment)), segment + extension)
+/** The file that is written to. */
+interface Unfinished {
+  readonly path: string
+  readonly writer: FlowWriter
+  rows: number
 }
 
-function openWriter(root: string, format: FileFormat, first: string, temporary: string): SegmentWriter {
+function openWriter(
+  files: SegmentFiles, format: FileFormat, first: string, temporary: string,
+): SegmentWriter {
   let segment = first
   let file: Unfinished | undefined
   const inTurn = newTurns()
 
   async function beginFile(): Promise<Unfinished> {
-    const path = join(temporary, segment + format.extension)
+    const path = join(temporary, files.unfinished(segment))
     await mkdir(temporary, { recursive: true }) // somebody may have removed the folder
-    return { handle: await open(path, 'wx'), path, encoder: format.encoder(), rows: 0, bytes: 0 }
+    return { path, writer: await format.create(path, segment), rows: 0 }
   }
 
   async function write(batch: FlowBatch): Promise<void> {
     file ??= await beginFile()
     try {
-      await append(file, file.encoder.encode(batch))
+      await file.writer.write(batch)
       file.rows += batch.length
     } catch (error) {
       await forget()
@@ -73,27 +80,18 @@ function openWriter(root: string, format: FileFormat, first: string, temporary: 
     }
   }
 
-  async function publish(whole: Unfinished, target: string): Promise<ArchiveFile> {
-    const { handle, path, encoder } = whole
-    try {
-      if (encoder.finish) await append(whole, encoder.finish())
-      await handle.sync()
-      await mkdir(dirname(target), { recursive: true })
-      await rename(path, target)
-      for (let at = dirname(target); at !== dirname(root); at = dirname(at)) await syncFolder(at)
-    } catch (error) {
-      await rm(target, { force: true }).catch(() => {}) // the former is the reason
-      throw error
-    }
-    return { table: 'flows', path: target, rows: whole.rows, bytes: whole.bytes }
+  async function publish({ path, writer, rows }: Unfinished, of: string): Promise<ArchiveFile> {
+    await writer.close()
+    const { size } = await stat(path)
+    return { table: 'flows', path: await files.place(path, of), rows, bytes: size }
   }
 
   async function forget(): Promise<void> {
     if (!file) return
-    const { handle, path } = file
+    const { path, writer } = file
     file = undefined
-    await handle.close()
-    await rm(path, { force: true }).catch(() => {}) // it goes with the temporary folder
+    // what cannot be removed goes with the temporary folder
+    await Promise.allSettled([writer.abort(), rm(path, { force: true })])
   }
 
   function begin(next: string | undefined): void {
@@ -104,10 +102,13 @@ function openWriter(root: string, format: FileFormat, first: string, temporary: 
     write: (batch) => inTurn(() => write(batch)),
     async writeCounters() {},
     rotate: ({ next }: Rotation = {}) => inTurn(async () => {
-      const target = pathOf(root, segment, format)
+      const of = segment
       begin(next)
+      if (!file) return []
       try {
-        return file ? [await publish(file, target)] : []
+        const published = await publish(file, of)
+        file = undefined
+        return [published]
       } finally {
         await forget()
       }
@@ -121,9 +122,4 @@ function openWriter(root: string, format: FileFormat, first: string, temporary: 
       await removeTemporary(temporary)
     }),
   }
-}
-
-async function append(file: Unfinished, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += (await file.handle.write(bytes, at)).bytesWritten
-  file.bytes += bytes.length
 }

@@ -134,9 +134,9 @@ export async function startLanes<Task>(options: LanesOptions<Task>): Promise<Lan
 
   /** With what the spools of others hold. */
   function total(reports: readonly CollectorReport[]): CollectorReport {
-    const { spool: { bytes, limit, waiting }, ...sum } = sumReports(reports)
-    const others = former!
-    return { ...sum, spool: { bytes: bytes + others.bytes, limit, waiting: waiting + others.waiting } }
+    const { spool, ...sum } = sumReports(reports)
+    const { bytes, waiting } = former!
+    return { ...sum, spool: { ...spool, bytes: spool.bytes + bytes, waiting: spool.waiting + waiting } }
   }
 
   return {

@@ -83,6 +83,11 @@ export function ledgerOf({ byKey, forgotten }: Exporters): LedgerRow[] {
  */
 export function closeLedger(exporters: Exporters): ArchivedRow[] {
   endLedger(exporters)
+  return closedLedger(exporters)
+}
+
+/** The same of a segment whose end is the last thing that they know of. */
+export function closedLedger(exporters: Exporters): ArchivedRow[] {
   const { asOf, forgotten: { id } } = exporters
   return ledgerOf(exporters).map((row) => ({
     ...row, exporter: row.exporter === FORGOTTEN ? `${FORGOTTEN}-${id}` : row.exporter, as_of_ms: asOf,

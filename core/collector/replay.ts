@@ -7,7 +7,7 @@ import { restoreExporters, saveExporters } from '../netflow/snapshot.ts'
 import {
   newDecoding, type DecodingCounts, type DecodingOptions, type RowFilter, type Taker,
 } from './decoding.ts'
-import { closeLedger, endLedger } from './ledger.ts'
+import { closedLedger, closeLedger, endLedger } from './ledger.ts'
 import type { Sink } from './sink.ts'
 import { listSegments, type SpoolSegment } from './spool-files.ts'
 import { readSegment } from './spool-segment.ts'
@@ -77,12 +77,13 @@ export async function passSegment(
  * @param exporters as they were at its beginning
  * @param onProgress called whenever the sink has taken something
  * @param isOver whether nobody waits for it any more: then the sink does not have it
+ * @param ending as they were at its end, where decoding it again does not tell
  * @returns its files; or that it cannot be read, which is told
  * @throws what the sink does
  */
 export async function bringSegment(
   sink: Sink, segment: SpoolSegment, exporters: Exporters, options: ReplayOptions & DecodingOptions,
-  onProgress: () => void, isOver: () => boolean,
+  onProgress: () => void, isOver: () => boolean, ending?: Exporters,
 ): Promise<readonly ArchiveFile[] | 'unreadable'> {
   const { onError } = options
   const writer = await sink.open(segment.id)
@@ -108,7 +109,8 @@ export async function bringSegment(
       return 'unreadable'
     }
     if (failure) throw failure.error
-    return isOver() ? [] : await writer.rotate({ ledger: closeLedger(exporters) })
+    if (isOver()) return []
+    return await writer.rotate({ ledger: ending ? closedLedger(ending) : closeLedger(exporters) })
   } finally {
     await writer.abort().catch(onError)
   }
@@ -129,7 +131,7 @@ export async function exportersAt(
   let first = end
   for (; first >= 0 && !exporters; first--) {
     const { id, hasState } = all[first]
-    if (hasState) exporters = await readExporters(spool, id, settings.sampling, options.onError)
+    if (hasState) exporters = await readExporters(spool, id, settings, options.onError)
   }
   const known = exporters ?? newExporters(settings.sampling)
   for (const each of all.slice(first + 1, end)) {
@@ -184,7 +186,7 @@ export async function recover(
     let lacksState = false
     if (follower && await isKept(follower)) exporters = undefined
     else {
-      exporters ??= await readExporters(spool, id, settings.sampling, onError)
+      exporters ??= await readExporters(spool, id, settings, onError)
       exporters ??= newExporters(settings.sampling)
       try {
         await passSegment(segment, exporters, withFilter(options, settings))
@@ -211,8 +213,8 @@ export async function recover(
  * The exporters that were kept at the beginning of a segment; undefined if there are none, or, which is told,
  * if they cannot be read.
  */
-async function readExporters(
-  spool: SpoolStates, segment: string, sampling: SamplingRules, onError: (error: FlowkitError) => void,
+export async function readExporters(
+  spool: SpoolStates, segment: string, { sampling }: SegmentSettings, onError: (error: FlowkitError) => void,
 ): Promise<Exporters | undefined> {
   const { bytes, fault } = await spool.readState(segment)
   if (fault && fault.code !== 'ERR_INPUT') onError(fault)

@@ -75,6 +75,8 @@ export interface CollectorReport {
     /** Bytes of all segments, and how many there may be. */
     readonly bytes: number
     readonly limit: number
+    /** Bytes on the disk that are kept for it. */
+    readonly reserved: number
     /** Segments that have ended, but are not in all sinks yet. */
     readonly waiting: number
   }

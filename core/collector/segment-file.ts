@@ -11,6 +11,7 @@ const CACHED = 64
 
 /** The file of a segment while it is written to. */
 export interface SegmentFile {
+  readonly fd: number
   /**
    * Write all of `bytes[start..end)` at a position of the file.
    *
@@ -51,6 +52,7 @@ export function createSegmentFile(path: string): SegmentFile {
   }
 
   return {
+    fd,
     write(bytes, start, end, position) {
       let from = start
       if (end - start >= DIRECT_SIZE && (start - position) % PAGE === 0) {

@@ -56,6 +56,7 @@ export function startSegments(options: SegmentsOptions): Segments {
   let { settings } = options
   let cutting: Promise<void> | undefined
   let hasDatagrams = false // in the segment that is decoded
+  let isSpooled = true // so far
   let rowsBefore = 0
   const shelf = newShelf({
     ...options, isHeldUp: () => !decoding.isFree,
@@ -68,8 +69,9 @@ export function startSegments(options: SegmentsOptions): Segments {
   for (const feed of feeds) feed.begin(options.first)
   shelf.putFormers(options.formers, settings)
 
-  function decodeBlocks({ chunk, start, end }: Blocks): number {
+  function decodeBlocks({ chunk, start, end, offset }: Blocks): number {
     hasDatagrams = true
+    if (offset < 0) isSpooled = false
     return decoding.decode(chunk!.bytes, chunk!.view, start, end, TURN)
   }
 
@@ -79,18 +81,20 @@ export function startSegments(options: SegmentsOptions): Segments {
     const isEmpty = !hasDatagrams && isWhole
     const ledger = hasDatagrams ? closeLedger(exporters) : []
     const rows = counters.records - counters.filtered
-    const ended: Ended = { segment, next, rows: rows - rowsBefore, settings }
+    const ended: Ended = { segment, next, rows: rows - rowsBefore, isSpooled, settings }
     rowsBefore = rows
     hasDatagrams = false
-    let lacksState = false
+    isSpooled = true
+    const state = saveExporters(exporters)
+    let isKept = true
     try {
-      await spool.writeState(next, saveExporters(exporters))
+      await spool.writeState(next, state)
     } catch (error) {
-      lacksState = true
+      isKept = false
       onError(error)
     }
     changeSettings(next)
-    shelf.put(ended, isEmpty ? [] : feeds, lacksState)
+    shelf.put(ended, isEmpty ? [] : feeds, isKept ? undefined : state)
     for (const feed of feeds) {
       if (isWhole && !isEmpty) feed.end(ended, ledger)
       else feed.skip(next)

@@ -1,9 +1,10 @@
 import { FlowkitError } from '../flow/errors.ts'
 import type { Exporters } from '../netflow/exporters.ts'
-import { saveExporters } from '../netflow/snapshot.ts'
+import { restoreExporters, saveExporters } from '../netflow/snapshot.ts'
 import { newFeed, TICK, type Brought, type Ended, type Feed } from './feed.ts'
 import {
-  bringSegment, exportersAt, passSegment, withFilter, type Former, type ReplayOptions, type SegmentSettings,
+  bringSegment, exportersAt, passSegment, readExporters, withFilter, type Former, type ReplayOptions,
+  type SegmentSettings,
 } from './replay.ts'
 import type { Sink } from './sink.ts'
 import { listSegments, type SpoolSegment } from './spool-files.ts'
@@ -19,9 +20,9 @@ export interface Shelf {
    * Put a segment there; who calls it tells the feeds.
    *
    * @param feeds of sinks that do not have it; maybe none
-   * @param lacksState whether the next lacks the state that it begins with: it is made by decoding this one
+   * @param unkept the state that the next begins with, if it could not be written
    */
-  put(ended: Ended, feeds: readonly Feed[], lacksState: boolean): void
+  put(ended: Ended, feeds: readonly Feed[], unkept?: Uint8Array): void
   /** Put segments of a former process there: the sinks get those that they lack. */
   putFormers(formers: readonly Former[], settings: SegmentSettings): void
   /** Let go of the oldest segment that sinks lack. @returns its id; undefined if there is none */
@@ -50,11 +51,17 @@ export interface ShelfOptions extends ReplayOptions {
 interface Place {
   readonly ended: Ended
   readonly feeds: Set<Feed>
+  /** Whether the next lacks the state that it begins with. */
   lacksState: boolean
+  /** That state, if it is known; otherwise it is made by decoding this one. */
+  state: Uint8Array | undefined
 }
 
-/** ms between attempts to make states. */
-const STATE_PAUSE = 10_000
+/** How long is waited before states are written again that could not be, in ms: doubled each time. */
+const FIRST_PAUSE = 1000
+const LONGEST_PAUSE = 60_000
+/** Bytes of states that may wait in memory. */
+const STATE_MEMORY = 64 * 2 ** 20
 
 /** An empty shelf. */
 export function newShelf(options: ShelfOptions): Shelf {
@@ -66,6 +73,7 @@ export function newShelf(options: ShelfOptions): Shelf {
   let isStopped = false
   let timer: NodeJS.Timeout | undefined
   let making: Promise<void> | undefined
+  let pause = FIRST_PAUSE
   const feeds: Feed[] = options.sinks.map((sink) => newFeed({
     sink, onError,
     onFile: options.onFile,
@@ -83,21 +91,32 @@ export function newShelf(options: ShelfOptions): Shelf {
   }, TICK).unref()
 
   async function bring(
-    sink: Sink, { segment, rows, settings }: Ended, onProgress: () => void, isOver: () => boolean,
+    sink: Sink, { segment, next, rows, isSpooled, settings }: Ended, onProgress: () => void,
+    isOver: () => boolean,
   ): Promise<Brought> {
     if (rows === undefined && await sink.has(segment)) return 'there'
     let found: SpoolSegment | undefined
     let exporters: Exporters
+    let ending: Exporters | undefined
     try {
       found = await find(segment)
       if (!found) return [] // and its flows are lost
-      exporters = await exportersAt(spool, directory, segment, settings, options)
+      exporters = heldAt(segment, settings) ?? await exportersAt(spool, directory, segment, settings, options)
+      if (!isSpooled && spool.has(next)) {
+        ending = heldAt(next, settings) ?? await readExporters(spool, next, settings, onError)
+      }
     } catch (error) {
       onError(error)
       return 'unreadable'
     }
     if (rows === undefined) recovered.add(segment)
-    return bringSegment(sink, found, exporters, withFilter(options, settings), onProgress, isOver)
+    return bringSegment(sink, found, exporters, withFilter(options, settings), onProgress, isOver, ending)
+  }
+
+  /** The exporters as they are at the beginning of a segment, where that is in memory only. */
+  function heldAt(segment: string, { sampling }: SegmentSettings): Exporters | undefined {
+    const { state } = [...places.values()].find(({ ended }) => ended.next === segment) ?? {}
+    return state && restoreExporters(state, sampling)
   }
 
   /** A segment in the folder; undefined, and told, if somebody has removed it. */
@@ -135,32 +154,43 @@ export function newShelf(options: ShelfOptions): Shelf {
         making = undefined
         makeStatesLater()
       })
-    }, STATE_PAUSE)
+    }, pause)
   }
 
   async function makeStates(): Promise<void> {
     for (const place of places.values()) {
       if (!place.lacksState) continue
       try {
-        await makeState(place.ended)
+        await makeState(place)
       } catch (error) {
+        pause = Math.min(pause * 2, LONGEST_PAUSE)
         return onError(error)
       }
+      pause = FIRST_PAUSE
       place.lacksState = false
+      place.state = undefined
       settle(place)
     }
   }
 
-  async function makeState({ segment, next, settings }: Ended): Promise<void> {
+  async function makeState({ ended: { segment, next, settings }, state }: Place): Promise<void> {
+    if (!spool.has(next)) return
+    if (state) return spool.writeState(next, state)
     const found = await find(segment)
-    if (!found || !spool.has(next)) return
+    if (!found) return
     const exporters = await exportersAt(spool, directory, segment, settings, options)
     await passSegment(found, exporters, withFilter(options, settings))
     await spool.writeState(next, saveExporters(exporters))
   }
 
-  function put(ended: Ended, lackedBy: readonly Feed[], lacksState: boolean): void {
-    const place: Place = { ended, feeds: new Set(lackedBy), lacksState }
+  function put(
+    ended: Ended, lackedBy: readonly Feed[], lacksState: boolean, state: Uint8Array | undefined,
+  ): void {
+    const held = [...places.values()].reduce((sum, place) => sum + (place.state?.length ?? 0), 0)
+    const place: Place = {
+      ended, feeds: new Set(lackedBy), lacksState,
+      state: state && held + state.length <= STATE_MEMORY ? state : undefined,
+    }
     places.set(ended.segment, place)
     if (ended.rows === undefined) formers.add(ended.segment)
     settle(place)
@@ -170,11 +200,13 @@ export function newShelf(options: ShelfOptions): Shelf {
   return {
     feeds,
     get waiting() { return places.size },
-    put,
+    put(ended, lackedBy, unkept) {
+      put(ended, lackedBy, unkept !== undefined, unkept)
+    },
     putFormers(former, settings) {
       for (const { segment, next, isEmpty, lacksState } of former) {
-        const ended: Ended = { segment, next, rows: undefined, settings }
-        put(ended, isEmpty ? [] : feeds, lacksState)
+        const ended: Ended = { segment, next, rows: undefined, isSpooled: true, settings }
+        put(ended, isEmpty ? [] : feeds, lacksState, undefined)
         if (!isEmpty) for (const feed of feeds) feed.lack(ended)
       }
     },

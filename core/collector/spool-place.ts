@@ -20,6 +20,7 @@ import { newShelf, type Shelf, type ShelfOptions } from './shelf.ts'
 import type { Sink } from './sink.ts'
 import { UNFINISHED_EXTENSION, listSegments, segmentName, type SpoolSegment } from './spool-files.ts'
 import { lockFolder, type FolderLock } from './spool-lock.ts'
+import { removeReserve } from './spool-reserve.ts'
 import { readState, writeState } from './spool-state.ts'
 
 /** What former spools are brought into sinks with. */
@@ -196,6 +197,7 @@ function formerSpools(
       for (const name of await readdir(path)) {
         if (name.endsWith(UNFINISHED_EXTENSION)) await rm(join(path, name), { force: true })
       }
+      removeReserve(path)
       lock.release()
       if (path !== root) await rmdir(path)
       former.isGone = true
@@ -248,9 +250,9 @@ function spoolOf(former: Former): ShelfOptions['spool'] {
   return {
     has: (id) => segments.some((segment) => segment.id === id),
     readState: (id) => readState(find(id).statePath),
-    writeState(id, state) {
+    async writeState(id, state) {
       const { sequence, statePath } = find(id)
-      return writeState(statePath, join(folder, segmentName(sequence, id) + UNFINISHED_EXTENSION), state)
+      await writeState(statePath, join(folder, segmentName(sequence, id) + UNFINISHED_EXTENSION), state)
     },
     async remove(id) {
       const { path, statePath, size } = find(id)

@@ -17,9 +17,13 @@ const HEADER_SIZE = 16 // magic, version, length in bytes, CRC-32 of what follow
  * Write a state: it has its name, and is durable, once the promise resolves; before that, the old one stands.
  *
  * @param unfinished its name until then
+ * @param prepare gets room for the file: its descriptor, and how large it will be
+ * @returns bytes of the file
  * @throws the system error; nothing is left behind
  */
-export async function writeState(path: string, unfinished: string, state: Uint8Array): Promise<void> {
+export async function writeState(
+  path: string, unfinished: string, state: Uint8Array, prepare: (fd: number, size: number) => void = () => {},
+): Promise<number> {
   const header = new DataView(new ArrayBuffer(HEADER_SIZE))
   header.setUint32(0, MAGIC)
   header.setUint32(4, VERSION)
@@ -28,6 +32,7 @@ export async function writeState(path: string, unfinished: string, state: Uint8A
   try {
     {
       await using file = await open(unfinished, 'w', 0o600)
+      prepare(file.fd, HEADER_SIZE + state.length)
       await file.writeFile(new Uint8Array(header.buffer))
       await file.writeFile(state)
       await file.sync()
@@ -38,6 +43,7 @@ export async function writeState(path: string, unfinished: string, state: Uint8A
     throw error
   }
   await syncFolder(dirname(path))
+  return HEADER_SIZE + state.length
 }
 
 /**

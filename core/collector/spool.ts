@@ -1,15 +1,17 @@
 import { mkdirSync, rmSync } from 'node:fs'
-import { mkdir, open, readdir, rm } from 'node:fs/promises'
+import { mkdir, open, readdir, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { newSegment } from '../archive/names.ts'
 import { FlowkitError } from '../flow/errors.ts'
+import { loadLibc } from '../net/ffi.ts'
 import { syncFolder } from '../output-file.ts'
 import { SEGMENT_HEADER } from './datagram-block.ts'
-import { createSegmentFile, type SegmentFile } from './segment-file.ts'
+import { createSegmentFile, PAGE, type SegmentFile } from './segment-file.ts'
 import {
   SEGMENT_EXTENSION, STATE_EXTENSION, UNFINISHED_EXTENSION, listSegments, segmentName,
 } from './spool-files.ts'
 import { lockFolder } from './spool-lock.ts'
+import { openReserve, removeReserve, type Reserve } from './spool-reserve.ts'
 import { readState, writeState, type SpoolState } from './spool-state.ts'
 
 /**
@@ -21,8 +23,11 @@ import { readState, writeState, type SpoolState } from './spool-state.ts'
 export interface Spool {
   /** The id of the segment that is written to. Its file is made when something is. */
   readonly segment: string
-  /** Bytes of all segments. */
+  /** Bytes of all segments, without their states. */
   readonly size: number
+  /** Bytes on the disk that are kept for what may still come, and those that should be, but could not. */
+  readonly reserved: number
+  readonly unreserved: number
   /** Where in its segment the next block will be written. */
   readonly position: number
   /** Whether it has a segment: the one that is written to, and those that have not been removed. */
@@ -63,8 +68,13 @@ export interface Spool {
 
 interface Entry {
   readonly sequence: number
+  /** Of the segment, and of its state. */
   size: number
+  stateSize: number
 }
+
+/** Room that the segment gets from the reserve at a time. */
+const GIVEN = 4 * 2 ** 20
 
 /** How the segments of a spool are named and counted. */
 export interface SegmentNaming {
@@ -79,11 +89,12 @@ export interface SegmentNaming {
 /**
  * Open the spool in a folder, which is made if there is none, and begin a segment behind those in it.
  *
- * @param limit bytes that all segments may have together
+ * @param limit bytes that all segments may have together, with their states
+ * @param isReserved whether room for as much is kept on the disk, as far as it has it
  * @throws FlowkitError ERR_OPTION when it is open already; the system error if it cannot be written to
  */
 export async function openSpool(
-  directory: string, limit: number = Infinity, naming: SegmentNaming = {},
+  directory: string, limit: number = Infinity, naming: SegmentNaming = {}, isReserved: boolean = false,
 ): Promise<Spool> {
   const folder = resolve(directory)
   await mkdir(dirname(folder), { recursive: true })
@@ -94,8 +105,14 @@ export async function openSpool(
       if (name.endsWith(UNFINISHED_EXTENSION)) await rm(join(folder, name), { force: true })
     }
     const entries = new Map<string, Entry>()
-    for (const { id, sequence, size } of await listSegments(folder)) entries.set(id, { sequence, size })
-    return spoolOf(folder, limit, entries, naming, () => lock.release())
+    for (const { id, sequence, size, statePath, hasState } of await listSegments(folder)) {
+      entries.set(id, { sequence, size, stateSize: hasState ? (await stat(statePath)).size : 0 })
+    }
+    if (!isReserved) removeReserve(folder)
+    const used = [...entries.values()].reduce((sum, { size }) => sum + size, 0)
+    const libc = await loadLibc().catch(() => undefined)
+    const reserve = isReserved ? openReserve(folder, libc, limit - used) : undefined
+    return spoolOf(folder, limit, entries, naming, reserve, () => lock.release())
   } catch (error) {
     lock.release()
     throw error
@@ -104,24 +121,68 @@ export async function openSpool(
 
 function spoolOf(
   folder: string, limit: number, entries: Map<string, Entry>, { lane, began, after = 0 }: SegmentNaming,
-  unlock: () => void,
+  reserve: Reserve | undefined, unlock: () => void,
 ): Spool {
   let sequence = Math.max(after, [...entries.values()].at(-1)?.sequence ?? 0)
-  let size = [...entries.values()].reduce((sum, entry) => sum + entry.size, 0)
+  let size = 0
+  let used = 0 // of the limit, which is for states too
+  for (const each of entries.values()) {
+    size += each.size
+    used += taken(each.size) + taken(each.stateSize)
+  }
   const unsynced = new Set<string>() // paths
   let isFolderSynced = true
   let segment: string
   let entry: Entry
   let path: string
   let file: SegmentFile | undefined
+  let allocated = 0 // bytes of the file that have room on the disk, if there is a reserve
+  let writing = 0 // bytes of states on their way
   begin(began)
+  fillReserve()
 
   function begin(now: number = Date.now()): void {
     segment = newSegment(now, lane)
-    entry = { sequence: ++sequence, size: 0 }
+    entry = { sequence: ++sequence, size: 0, stateSize: 0 }
     path = join(folder, segmentName(sequence, segment) + SEGMENT_EXTENSION)
     file = undefined
+    allocated = 0
     entries.set(segment, entry)
+  }
+
+  /** Let the reserve have what the limit leaves. */
+  function fillReserve(): void {
+    if (!reserve) return
+    reserve.fill(limit, used + kept() - reserve.size + writing)
+  }
+
+  /** Bytes on the disk that are kept. */
+  function kept(): number {
+    return reserve ? reserve.size + Math.max(0, allocated - roundUp(entry.size)) : 0
+  }
+
+  /** Bytes of the limit that a file takes. */
+  function taken(bytes: number): number {
+    return reserve ? roundUp(bytes) : bytes
+  }
+
+  function forget(id: string, removed: Entry): void {
+    if (!entries.delete(id)) return // another call was faster
+    size -= removed.size
+    used -= taken(removed.size) + taken(removed.stateSize)
+    fillReserve()
+  }
+
+  function giveRoom(end: number): void {
+    if (!reserve || end <= allocated) return
+    if (allocated === 0) allocated = roundUp(entry.size)
+    allocated += reserve.give(file!.fd, allocated, Math.max(GIVEN, end - allocated))
+  }
+
+  /** Cut what a failure has left, and the room behind it. */
+  function cutBack(): void {
+    file?.cutBack(entry.size)
+    allocated = 0
   }
 
   function pathOf(id: string, extension: string): string {
@@ -141,6 +202,8 @@ function spoolOf(
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
       remake()
+      reserve?.renew()
+      fillReserve()
       return createSegmentFile(path)
     }
   }
@@ -153,32 +216,39 @@ function spoolOf(
   return {
     get segment() { return segment },
     get size() { return size },
+    get reserved() { return kept() },
+    get unreserved() { return reserve?.lacking ?? 0 },
     get position() { return entry.size || SEGMENT_HEADER.length },
     has: (id) => entries.has(id),
     append(bytes, start, end) {
       const offset = entry.size || SEGMENT_HEADER.length
       const added = offset - entry.size + end - start
-      if (size + added > limit) {
-        const found = `${limit} bytes allowed, ${size} are used, ${added} more wanted`
+      const growth = taken(entry.size + added) - taken(entry.size)
+      if (used + growth > limit) {
+        const found = `${limit} bytes allowed, ${used} are used, ${added} more wanted`
         throw new FlowkitError('ERR_LIMIT', `Cannot write to spool "${folder}": ${found}`)
       }
       file ??= create()
+      giveRoom(offset + end - start)
       try {
         if (entry.size === 0) file.write(SEGMENT_HEADER, 0, offset, 0)
         file.write(bytes, start, end, offset)
       } catch (error) {
-        file.cutBack(entry.size)
+        cutBack()
         throw error
       }
       unsynced.add(path)
       entry.size += added
       size += added
+      used += growth
       return offset
     },
     cut(now) {
       const ended = segment
+      if (reserve) cutBack()
       file?.close()
       begin(now)
+      fillReserve()
       return ended
     },
     async read(id, offset, bytes) {
@@ -198,7 +268,21 @@ function spoolOf(
     sync,
     async writeState(id, state) {
       remake()
-      await writeState(pathOf(id, STATE_EXTENSION), pathOf(id, UNFINISHED_EXTENSION), state)
+      const room = roundUp(state.length + PAGE) // with its header
+      writing += room
+      try {
+        const stateSize = await writeState(
+          pathOf(id, STATE_EXTENSION), pathOf(id, UNFINISHED_EXTENSION), state,
+          (fd, bytes) => reserve?.give(fd, 0, bytes),
+        )
+        const written = entries.get(id)
+        if (!written) return // removed meanwhile
+        used += taken(stateSize) - taken(written.stateSize)
+        written.stateSize = stateSize
+      } finally {
+        writing -= room
+        fillReserve()
+      }
     },
     readState: (id) => readState(pathOf(id, STATE_EXTENSION)),
     async remove(id) {
@@ -209,25 +293,28 @@ function spoolOf(
       // the state last: without it, the segment could not be read again
       await rm(pathOf(id, STATE_EXTENSION), { force: true })
       unsynced.delete(removedPath)
-      if (entries.delete(id)) size -= removed.size
+      forget(id, removed)
     },
     discard(id) {
       if (id === segment) throw new RangeError(`segment ${id} is written to`)
-      const { size: freed } = entryOf(id)
-      const discarded = pathOf(id, SEGMENT_EXTENSION)
+      const discarded = entryOf(id)
+      const discardedPath = pathOf(id, SEGMENT_EXTENSION)
       try {
-        rmSync(discarded, { force: true })
+        rmSync(discardedPath, { force: true })
         rmSync(pathOf(id, STATE_EXTENSION), { force: true })
       } catch {
         // the next start finds it, and whether it is still wanted
       }
-      unsynced.delete(discarded)
-      entries.delete(id)
-      size -= freed
+      unsynced.delete(discardedPath)
+      forget(id, discarded)
     },
     async close() {
+      if (reserve && file) cutBack()
       file?.close()
       file = undefined
+      fillReserve()
+      reserve?.close()
+      reserve = undefined // which is kept for the next start
       try {
         await sync()
       } finally {
@@ -237,6 +324,7 @@ function spoolOf(
   }
 
   async function sync(): Promise<void> {
+    fillReserve() // there may be more room now
     const paths = [...unsynced]
     unsynced.clear()
     try {
@@ -251,6 +339,10 @@ function spoolOf(
       throw error
     }
   }
+}
+
+function roundUp(bytes: number): number {
+  return Math.ceil(bytes / PAGE) * PAGE
 }
 
 /** fdatasync(2) through a descriptor of its own, since a segment may be ended, or removed, meanwhile. */

@@ -2,6 +2,9 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { malformed } from './damage.ts'
 
+/** Bytes below which a frame may grow by more than 1 in 256. */
+const ZSTD_SMALL = 128 * 1024
+
 /**
  * Unpack one frame of Zstandard.
  *
@@ -31,4 +34,10 @@ export function decompressZstd(source: Uint8Array, target: Uint8Array): number {
 /** Pack `source` as one frame of Zstandard. @param level -7 (fast) to 22 (small) */
 export function compressZstd(source: Uint8Array, level: number): Uint8Array {
   return zstdCompressSync(source, { params: { [constants.ZSTD_c_compressionLevel]: level } })
+}
+
+/** Bytes that `length` bytes take at most as Zstandard (ZSTD_compressBound in zstd.h). */
+export function zstdBound(length: number): number {
+  const margin = length < ZSTD_SMALL ? ZSTD_SMALL - length >>> 11 : 0
+  return length + (length >>> 8) + margin
 }

@@ -77,6 +77,7 @@ const DEFINITIONS: readonly Definition[] = [
   }),
   one('spool_bytes', 'Size of all segments of the spool', ({ spool }) => spool.bytes),
   one('spool_limit_bytes', 'Size that the spool may have', ({ spool }) => spool.limit),
+  one('spool_reserved_bytes', 'Room on the disk that is kept for the spool', ({ spool }) => spool.reserved),
   one('spool_waiting_segments', 'Segments that have ended but are not in all sinks yet',
     ({ spool }) => spool.waiting),
 

@@ -3,6 +3,7 @@ import { ID } from '../../core/flow/fields.ts'
 import { newLoss, type Loss } from '../../core/flow/loss.ts'
 import { exportClocks, type ExportClock } from '../../core/netflow/encode/clock.ts'
 import { lostFields } from '../../core/netflow/encode/encoder.ts'
+import { writeIcmpPorts } from '../../core/netflow/encode/icmp-port.ts'
 import { endOfRun, familyOf, markRuns, shapeOf } from '../../core/netflow/encode/row-runs.ts'
 import { writeStep } from '../../core/netflow/encode/write-steps.ts'
 import { makePlan, type LayoutField } from '../../core/netflow/plan.ts'
@@ -10,7 +11,6 @@ import { OP, type Step } from '../../core/netflow/steps.ts'
 import { isColumn, LAYOUTS, offsetOf } from './layouts.ts'
 
 const CLOCK = [ID.exportSecs, ID.exportNsecs, ID.sysUptime]
-const ICMP = 1
 /** How far a flow's time may lie from the export clock: signed 32 bits of milliseconds. */
 const MAX_AGE = 2 ** 31 - 1
 const MAX_U32 = 2 ** 32 - 1
@@ -49,7 +49,7 @@ export class RecordEncoder {
       ...steps.map(({ field }) => field), ID.etype,
       ID.inIfName, ID.outIfName, // see InterfaceTable
       ...version.startsWith('8.') ? [ID.aggregation] : [],
-      ...steps.some(({ field }) => field === ID.dstPort) ? [ID.icmpType, ID.icmpCode] : [], // see `icmp`
+      ...steps.some(({ field }) => field === ID.dstPort) ? [ID.icmpType, ID.icmpCode] : [], // see writeIcmpPorts
     ])
   }
 
@@ -106,7 +106,7 @@ export class RecordEncoder {
       }
     }
     const port = steps.find(({ field }) => field === ID.dstPort)
-    if (port && (mask[ID.icmpType] || mask[ID.icmpCode])) this.icmp(batch, row, end, at + port.at)
+    if (port) writeIcmpPorts(batch, row, end, view, at + port.at, size, loss)
     while (row < end) {
       const next = clocks.span(batch, row, end)
       this.span(batch, row, next, at, clocks.now)
@@ -132,23 +132,6 @@ export class RecordEncoder {
       if (mask[step.field] === 0) continue
       const column = batch.column(step.field) as Float64Array
       loss.narrowed[step.field] += writeUptimes(column, row, end, clock, view, at + step.at, size)
-    }
-  }
-
-  /** Put type and code into the port of the destination, as routers do, where that is free. */
-  private icmp(batch: FlowBatch, row: number, end: number, at: number): void {
-    const { size, view, loss: { leftOut } } = this
-    const { mask } = shapeOf(batch, row)
-    const { proto, icmpType, icmpCode } = batch
-    const isTold = mask[ID.icmpType] === 1 && mask[ID.proto] === 1
-    for (; row < end; row++, at += size) {
-      const told = icmpType[row] << 8 | (mask[ID.icmpCode] ? icmpCode[row] : 0)
-      const port = view.getUint16(at)
-      if (isTold && port === 0 && proto[row] === ICMP) view.setUint16(at, told)
-      else if (!isTold || port !== told) {
-        leftOut[ID.icmpType] += mask[ID.icmpType]
-        leftOut[ID.icmpCode] += mask[ID.icmpCode]
-      }
     }
   }
 }

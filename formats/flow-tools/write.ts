@@ -1,4 +1,5 @@
-import { constants, deflateRawSync, deflateSync } from 'node:zlib'
+import { promisify } from 'node:util'
+import { constants, deflateRaw, deflateRawSync, deflateSync, type ZlibOptions } from 'node:zlib'
 import { adler32 } from '../../core/compress/adler32.ts'
 import type { FlowBatch } from '../../core/flow/batch.ts'
 import { FlowkitError } from '../../core/flow/errors.ts'
@@ -13,6 +14,7 @@ import { LAYOUTS } from './layouts.ts'
 import { versionFor } from './version.ts'
 
 const DEFAULT_LEVEL = 6
+const deflate = promisify<Uint8Array, ZlibOptions, Buffer>(deflateRaw)
 /** Bytes of a header that are kept from the names of interfaces. */
 const NUMBERS_ROOM = 128
 
@@ -28,28 +30,50 @@ export function flowToolsEncoder(request: WriteRequest): FlowEncoder {
   }
 }
 
-/** Create a file, whose header tells how many flows it has and when they were exported. */
+/**
+ * Create a file, whose header tells how many flows it has and when they were exported. Other threads compress
+ * the flows of a batch while the next ones are read.
+ */
 export async function createFlowTools(path: string, request: WriteRequest): Promise<FlowWriter> {
   const parts = new FileParts(request)
   const file = await createOutputFile(path)
+  let written: Promise<void> = Promise.resolve()
+
+  /** Write pieces in the order in which they come, each when it is there. */
+  async function add(piece: Uint8Array | Promise<Uint8Array>): Promise<void> {
+    const before = written
+    written = Promise.all([piece, before]).then(([bytes]) => file.write(bytes))
+    written.catch(() => {}) // it is told when the next piece comes
+    await before
+  }
+
+  async function finish(): Promise<void> {
+    if (parts.begin()) await add(parts.fileHeader(0))
+    await add(parts.finish())
+    await written
+    await file.writeAt(parts.fileHeader(FLAG.done), 0)
+  }
+
   return {
     async write(batch) {
       if (batch.length === 0) return // the first flows are waited for
-      if (parts.begin(batch)) await file.write(parts.fileHeader(0))
-      await file.write(parts.encode(batch))
+      if (parts.begin(batch)) await add(parts.fileHeader(0))
+      await add(parts.encodeLater(batch))
+      if (!parts.isPacked) await written // the bytes are valid until the next batch
     },
     async close() {
       try {
-        if (parts.begin()) await file.write(parts.fileHeader(0))
-        await file.write(parts.finish())
-        await file.writeAt(parts.fileHeader(FLAG.done), 0)
+        await finish()
       } catch (error) {
         await file.abort()
         throw error
       }
       await file.close()
     },
-    abort: () => file.abort(),
+    async abort() {
+      await written.catch(() => {})
+      await file.abort()
+    },
     loss: () => parts.loss,
   }
 }
@@ -85,11 +109,26 @@ class FileParts {
     return true
   }
 
+  get isPacked(): boolean {
+    return this.packer !== undefined
+  }
+
   /** The records of a batch, after `begin`. */
   encode(batch: FlowBatch): Uint8Array {
+    const records = this.plain(batch)
+    return this.packer?.pack(records) ?? records
+  }
+
+  /** As `encode`, done by another thread if they are to be packed. */
+  encodeLater(batch: FlowBatch): Uint8Array | Promise<Uint8Array> {
+    const records = this.plain(batch)
+    return this.packer?.packLater(records) ?? records
+  }
+
+  private plain(batch: FlowBatch): Uint8Array {
     const records = this.records!.encode(batch)
     this.interfaces.countLost(batch, this.loss)
-    return this.packer?.pack(records) ?? records
+    return records
   }
 
   finish(): Uint8Array {
@@ -127,18 +166,28 @@ function levelOf(compression: string | undefined): number {
 /** Makes one zlib stream (RFC 1950) of pieces. */
 class Packer {
   private readonly level: number
+  /** For blocks that end on a byte, so that others can follow. */
+  private readonly options: ZlibOptions
   private head: Uint8Array
   private sum = 1
 
   constructor(level: number) {
     this.level = level
+    this.options = { level, finishFlush: constants.Z_SYNC_FLUSH }
     this.head = deflateSync(new Uint8Array(0), { level }).subarray(0, 2)
   }
 
   pack(bytes: Uint8Array): Uint8Array {
     this.sum = adler32(bytes, 0, bytes.length, this.sum)
-    // blocks that end on a byte, so that others can follow
-    return this.behindHead(deflateRawSync(bytes, { level: this.level, finishFlush: constants.Z_SYNC_FLUSH }))
+    return this.behindHead(deflateRawSync(bytes, this.options))
+  }
+
+  /** As `pack`, by another thread; the pieces still belong into the order in which they were asked for. */
+  packLater(bytes: Uint8Array): Promise<Uint8Array> {
+    this.sum = adler32(bytes, 0, bytes.length, this.sum)
+    const { head } = this
+    this.head = new Uint8Array(0)
+    return deflate(bytes.slice(), this.options).then((packed) => Buffer.concat([head, packed]))
   }
 
   finish(): Uint8Array {

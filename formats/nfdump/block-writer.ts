@@ -77,13 +77,21 @@ export class BlockWriter {
     const all = batch.shapes.map((shape): Rows => ({
       shape, families: familiesOf(batch, shape), hasNames: WrittenNames.has(shape.mask), plans: new Map(),
     }))
+    const { type: types } = batch
+    let last: Rows | undefined // of the row before, with its key and plan
+    let lastKey = -1
+    let plan!: WritePlan
     for (let row = 0; row < batch.length; row++) {
-      const { shape, families, hasNames, plans } = all[batch.shape[row]]
-      const type = shape.mask[ID.type] === 1 ? batch.type[row] : 0
+      const rows = all[batch.shape[row]]
+      const { shape, families, hasNames } = rows
+      const type = shape.mask[ID.type] === 1 ? types[row] : 0
       const kinds = kindsOf(families, row)
       const key = type * KINDS + kinds
-      let plan = plans.get(key)
-      if (!plan) plans.set(key, plan = this.planFor(shape, kinds, type))
+      if (rows !== last || key !== lastKey) {
+        last = rows
+        lastKey = key
+        plan = this.planOfKey(rows, key, kinds, type)
+      }
       this.exporters.learn(batch, shape.mask, row)
       if (hasNames) this.names.learn(batch, shape.mask, row)
       if (plan.hasExtras) this.findElements(shape, batch, row)
@@ -96,6 +104,12 @@ export class BlockWriter {
   finish(): void {
     this.exporters.finish()
     if (this.records > 0) this.flush()
+  }
+
+  private planOfKey({ shape, plans }: Rows, key: number, kinds: number, type: number): WritePlan {
+    let plan = plans.get(key)
+    if (!plan) plans.set(key, plan = this.planFor(shape, kinds, type))
+    return plan
   }
 
   private planFor(shape: Shape, kinds: number, type: number): WritePlan {

@@ -4,16 +4,12 @@ import { loseElement } from '../../core/flow/loss.ts'
 import type { FlowDecoder } from '../../core/flow/stream.ts'
 import type { ReadRequest } from '../format.ts'
 import {
-  BLOCK_HEADER, BLOCK_LIMIT, COMPRESSION, MAGIC, readHeader, readText, type FileHeader,
+  BLOCK_HEADER, BLOCK_LIMIT, COMPRESSION, MAGIC, readHeader, type FileHeader,
 } from './header.ts'
+import { identIn, namesSource } from './ident.ts'
 import { wantedOf } from './plan.ts'
 import { BLOCK, RecordReader, type BlockState } from './records.ts'
 import { Unpacker } from './unpack.ts'
-
-/** Types of the records of an appendix. */
-const IDENT_RECORD = 0x8001
-/** What files say that no source was named for. */
-const NO_IDENT = new Set(['', 'none'])
 
 /** A block that is being read. */
 interface OpenBlock extends BlockState {
@@ -250,19 +246,13 @@ class NfdumpDecoder implements FlowDecoder {
 
   /** Flows have no field for the identifier of their file, and none is in need of its statistics. */
   private readAppendix(bytes: Uint8Array): void {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-    for (let at = 0; at + 4 <= bytes.length;) {
-      const size = view.getUint16(at + 2, true)
-      if (size < 4 || at + size > bytes.length) return
-      const isIdent = view.getUint16(at, true) === IDENT_RECORD
-      if (isIdent) this.loseIdent(readText(bytes.subarray(at + 4, at + size)))
-      at += size
-    }
+    const ident = identIn(bytes)
+    if (ident !== undefined) this.loseIdent(ident)
   }
 
   private loseIdent(ident: string): void {
     const { loss } = this.request
-    if (loss && this.rows > 0 && !NO_IDENT.has(ident)) loseElement(loss, 'nfdump ident', this.rows)
+    if (loss && this.rows > 0 && namesSource(ident)) loseElement(loss, 'nfdump ident', this.rows)
   }
 }
 

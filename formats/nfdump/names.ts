@@ -28,6 +28,29 @@ export function rotatedName(time: number, seconds: boolean = false, hierarchy: n
   return `${folder}nfcapd.${formatTime(seconds ? '%Y%m%d%H%M%S' : '%Y%m%d%H%M', date)}`
 }
 
+/**
+ * When the interval of a file begins by its name, in this machine's time zone.
+ *
+ * @returns µs since the epoch; undefined if nfcapd would not call a file so
+ */
+export function rotatedTime(name: string): number | undefined {
+  const [, digits, seconds = '0'] = /^nfcapd\.(\d{12})(\d\d)?$/.exec(name) ?? []
+  if (digits === undefined) return undefined
+  const [, year, month, day, hour, minute] = /^(.{4})(..)(..)(..)(..)$/.exec(digits)!.map(Number)
+  const time = new Date(year, month - 1, day, hour, minute, Number(seconds)).getTime() * 1000
+  return rotatedName(time, seconds !== '0') === name ? time : undefined
+}
+
+/**
+ * What a file is called before it has its name, in a folder of its own.
+ *
+ * nfdump -R reads what lies in hidden folders too, and hidden files, but no name with `.stat` in it
+ * (src/libnffile/flist.c); the name stays so when something is put before and behind it.
+ */
+export function unfinishedName(ident: string): string {
+  return `nfcapd.current.${ident}.stat`
+}
+
 /** As strftime, for what the formats above have. */
 function formatTime(format: string, date: Date): string {
   return format.replace(/%(.)/g, (_, letter: string) => {

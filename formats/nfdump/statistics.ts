@@ -28,25 +28,27 @@ export class Statistics {
     const outBytes = column(hasOut ? ID.outBytes : ID.revBytes)
     const outPackets = column(hasOut ? ID.outPackets : ID.revPackets)
     const [start, end] = [ID.flowStart, ID.flowEnd].map(column)
+    let first = Infinity // µs
+    let last = -Infinity
     for (let k = from; k < to; k++) {
       const row = rows[k]
       const place = classOf(proto ? proto[row] : 0)
-      const ownFlows = flows && flows[row] > 0 ? flows[row] : 1
-      const ownBytes = (bytes ? bytes[row] : 0) + (outBytes ? outBytes[row] : 0)
-      const ownPackets = (packets ? packets[row] : 0) + (outPackets ? outPackets[row] : 0)
-      numbers[0] += ownFlows
-      numbers[1] += ownBytes
-      numbers[2] += ownPackets
-      numbers[3 + place] += ownFlows
-      numbers[7 + place] += ownBytes
-      numbers[11 + place] += ownPackets
-      if (start) numbers[FIRST_SEEN] = Math.min(numbers[FIRST_SEEN], Math.floor(start[row] / 1000))
-      if (end) numbers[LAST_SEEN] = Math.max(numbers[LAST_SEEN], Math.floor(end[row] / 1000))
+      numbers[3 + place] += flows && flows[row] > 0 ? flows[row] : 1
+      numbers[7 + place] += (bytes ? bytes[row] : 0) + (outBytes ? outBytes[row] : 0)
+      numbers[11 + place] += (packets ? packets[row] : 0) + (outPackets ? outPackets[row] : 0)
+      if (start && start[row] < first) first = start[row]
+      if (end && end[row] > last) last = end[row]
     }
+    numbers[FIRST_SEEN] = Math.min(numbers[FIRST_SEEN], Math.floor(first / 1000))
+    numbers[LAST_SEEN] = Math.max(numbers[LAST_SEEN], Math.floor(last / 1000))
   }
 
   /** Write them, lowest bytes first. */
   put(view: DataView, at: number): void {
+    const { numbers } = this
+    for (const [sum, classes] of [[0, 3], [1, 7], [2, 11]]) {
+      numbers[sum] = numbers.subarray(classes, classes + 4).reduce((total, value) => total + value)
+    }
     for (const value of this.numbers) {
       const known = Number.isFinite(value) ? Math.max(value, 0) : 0
       view.setUint32(at, known % TWO_32, true)

@@ -88,34 +88,38 @@ const FLAGS_AT = 10
 const PORT_AT =
   FLOW_HEADER + EXTENSION_HEADER + EXTENSIONS[0].parts.find(({ field }) => field === ID.dstPort)!.at
 
-/** The families of the addresses of a shape's rows, and what each counts in the number of their kinds. */
-export interface Families {
-  readonly families: readonly Uint8Array[]
-  readonly weights: readonly number[]
+/** The families of a pair of addresses, or one twice, and what their kind counts in the number of kinds. */
+interface Pair {
+  readonly first: Uint8Array
+  readonly second: Uint8Array
+  readonly weight: number
 }
 
-/** The address columns of `batch` that rows of a shape have; those of a pair have the same weight. */
+/** Of the addresses that a shape's rows have. */
+export type Families = readonly Pair[]
+
+/** The address columns of `batch` that rows of a shape have. */
 export function familiesOf(batch: FlowBatch, { mask }: Shape): Families {
-  const families: Uint8Array[] = []
-  const weights: number[] = []
+  const pairs: Pair[] = []
   for (const [i, { fields }] of PAIRS.entries()) {
-    for (const field of fields) {
-      if (mask[field] === 0) continue
-      families.push((batch.column(field) as AddressColumn).family)
-      weights.push(3 ** i)
-    }
+    const known = fields.filter((field) => mask[field] === 1)
+      .map((field) => (batch.column(field) as AddressColumn).family)
+    if (known.length > 0) pairs.push({ first: known[0], second: known.at(-1)!, weight: 3 ** i })
   }
-  return { families, weights }
+  return pairs
 }
+
+/** The kind of an address by its family: 0 none, 1 IPv4, 2 IPv6. */
+const KIND = Uint8Array.of(0, 0, 0, 0, 1, 0, 2)
 
 /** Which kinds of addresses a row has, as a number below KINDS: a pair with one of IPv6 is of IPv6. */
-export function kindsOf({ families, weights }: Families, row: number): number {
+export function kindsOf(families: Families, row: number): number {
   let kinds = 0
-  let kind = 0 // of the pair
   for (let i = 0; i < families.length; i++) {
-    const own = families[i][row] >> 1 === 3 ? 2 : families[i][row] >> 2
-    kind = i > 0 && weights[i - 1] === weights[i] ? Math.max(kind, own) : own
-    if (i === families.length - 1 || weights[i + 1] !== weights[i]) kinds += kind * weights[i]
+    const { first, second, weight } = families[i]
+    const a = KIND[first[row]]
+    const b = KIND[second[row]]
+    kinds += (a > b ? a : b) * weight
   }
   return kinds
 }

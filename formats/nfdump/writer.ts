@@ -1,12 +1,13 @@
 import { compressLz4Block, lz4Bound } from '../../core/compress/lz4.ts'
 import { compressLzo, lzoBound } from '../../core/compress/lzo.ts'
-import { compressZstd } from '../../core/compress/zstd.ts'
+import { compressZstd, zstdBound } from '../../core/compress/zstd.ts'
 import { FlowkitError } from '../../core/flow/errors.ts'
 import type { FlowWriter } from '../../core/flow/stream.ts'
 import { createOutputFile } from '../../core/output-file.ts'
 import type { WriteRequest } from '../format.ts'
 import { BLOCK_SIZE, BlockWriter } from './block-writer.ts'
 import { BLOCK_HEADER, COMPRESSION, HEADER_SIZE, MAGIC } from './header.ts'
+import { IDENT_RECORD, NO_IDENT } from './ident.ts'
 import { BLOCK } from './records.ts'
 import { STATISTICS_SIZE } from './statistics.ts'
 
@@ -19,18 +20,16 @@ const HIGHEST_ZSTD_LEVEL = 22
 const VERSION_171 = 0x01070100
 const VERSION_178 = 0x01070800
 
-/** Types of the records of an appendix. */
-const IDENT_RECORD = 0x8001
 const STATISTICS_RECORD = 0x8002
-/** `none` with a 0 behind, filled up to 2 bytes: the identifier of files whose source nobody named. */
-const IDENT = Uint8Array.of(110, 111, 110, 101, 0, 0)
 
 /** How blocks are packed. */
 interface Packing {
   /** A value of COMPRESSION. */
   readonly kind: number
-  /** The packed bytes, valid until the next call. */
-  pack(bytes: Uint8Array): Uint8Array
+  /** Bytes that so many take at most. */
+  bound(length: number): number
+  /** Pack bytes. @returns how many bytes of `target` are written */
+  pack(bytes: Uint8Array, target: Uint8Array): number
 }
 
 /**
@@ -41,11 +40,17 @@ interface Packing {
  *
  * @throws FlowkitError ERR_OPTION if nfdump has no such compression
  */
-export async function createNfdump(path: string, { compression }: WriteRequest): Promise<FlowWriter> {
-  const { kind, pack } = packingOf(compression ?? DEFAULT_COMPRESSION)
+export async function createNfdump(
+  path: string, { compression, ident = NO_IDENT }: WriteRequest,
+): Promise<FlowWriter> {
+  const packing = packingOf(compression ?? DEFAULT_COMPRESSION)
   const file = await createOutputFile(path)
+  const room: Uint8Array[] = [] // used again and again
   const packed: Uint8Array[] = []
-  const blocks = new BlockWriter((records, bytes) => packed.push(block(records, pack(bytes))))
+  const blocks = new BlockWriter((records, bytes) => {
+    const place = room[packed.length] ??= new Uint8Array(BLOCK_HEADER + packing.bound(BLOCK_SIZE))
+    packed.push(block(records, bytes, packing, place))
+  })
   let count = 0
   let size = HEADER_SIZE
 
@@ -67,10 +72,16 @@ export async function createNfdump(path: string, { compression }: WriteRequest):
       await flush()
     },
     async close() {
-      blocks.finish()
-      await flush()
-      await file.write(block(2, pack(appendix(blocks))))
-      await file.writeAt(header(kind, blocks.isNewer ? VERSION_178 : VERSION_171, count, size), 0)
+      try {
+        blocks.finish()
+        await flush()
+        const last = appendix(ident, blocks)
+        await file.write(block(2, last, packing, new Uint8Array(BLOCK_HEADER + packing.bound(last.length))))
+        await file.writeAt(header(packing.kind, blocks.isNewer ? VERSION_178 : VERSION_171, count, size), 0)
+      } catch (error) {
+        await file.abort()
+        throw error
+      }
       await file.close()
     },
   }
@@ -81,42 +92,43 @@ function packingOf(name: string): Packing {
   if (codec === 'zstd') {
     const number = level === undefined ? DEFAULT_ZSTD_LEVEL : /^\d+$/.test(level) ? Number(level) : 0
     if (number >= 1 && number <= HIGHEST_ZSTD_LEVEL) {
-      return { kind: COMPRESSION.zstd, pack: (bytes) => compressZstd(bytes, number) }
+      return {
+        kind: COMPRESSION.zstd, bound: zstdBound,
+        pack: (bytes, target) => copy(compressZstd(bytes, number), target),
+      }
     }
   }
-  if (name === 'none') return { kind: COMPRESSION.none, pack: (bytes) => bytes }
-  if (name === 'lzo') return packingInto(COMPRESSION.lzo, compressLzo, lzoBound(BLOCK_SIZE))
-  if (name === 'lz4') return packingInto(COMPRESSION.lz4, compressLz4Block, lz4Bound(BLOCK_SIZE))
+  if (name === 'none') return { kind: COMPRESSION.none, bound: (length) => length, pack: copy }
+  if (name === 'lzo') return { kind: COMPRESSION.lzo, bound: lzoBound, pack: compressLzo }
+  if (name === 'lz4') return { kind: COMPRESSION.lz4, bound: lz4Bound, pack: compressLz4Block }
   const known = 'none, lzo, lz4, zstd and zstd:1 to zstd:22'
   throw new FlowkitError('ERR_OPTION', `Cannot use compression "${name}": nfdump has ${known}`)
 }
 
-function packingInto(
-  kind: number, compress: (source: Uint8Array, target: Uint8Array) => number, room: number,
-): Packing {
-  const target = new Uint8Array(room)
-  return { kind, pack: (bytes) => target.subarray(0, compress(bytes, target)) }
+function copy(bytes: Uint8Array, target: Uint8Array): number {
+  target.set(bytes)
+  return bytes.length
 }
 
-/** A block with its header. */
-function block(records: number, bytes: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(BLOCK_HEADER + bytes.length)
-  const view = new DataView(whole.buffer)
+/** A block with its header, in `room`. */
+function block(records: number, bytes: Uint8Array, { pack }: Packing, room: Uint8Array): Uint8Array {
+  const length = pack(bytes, room.subarray(BLOCK_HEADER))
+  const view = new DataView(room.buffer, room.byteOffset, BLOCK_HEADER)
   view.setUint32(0, records, true)
-  view.setUint32(4, bytes.length, true)
+  view.setUint32(4, length, true)
   view.setUint16(8, BLOCK.records, true)
-  whole.set(bytes, BLOCK_HEADER)
-  return whole
+  return room.subarray(0, BLOCK_HEADER + length)
 }
 
 /** The records of the last block: identifier and statistics. */
-function appendix({ statistics }: BlockWriter): Uint8Array {
-  const bytes = new Uint8Array(4 + IDENT.length + 4 + STATISTICS_SIZE)
+function appendix(ident: string, { statistics }: BlockWriter): Uint8Array {
+  const text = Buffer.from(`${ident}\0`)
+  const at = 4 + (text.length + 1 & ~1)
+  const bytes = new Uint8Array(at + 4 + STATISTICS_SIZE)
   const view = new DataView(bytes.buffer)
   view.setUint16(0, IDENT_RECORD, true)
-  view.setUint16(2, 4 + IDENT.length, true)
-  bytes.set(IDENT, 4)
-  const at = 4 + IDENT.length
+  view.setUint16(2, at, true)
+  bytes.set(text, 4)
   view.setUint16(at, STATISTICS_RECORD, true)
   view.setUint16(at + 2, 4 + STATISTICS_SIZE, true)
   statistics.put(view, at + 4)

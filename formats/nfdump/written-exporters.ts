@@ -53,6 +53,10 @@ export class WrittenExporters {
   private readonly ofV4 = new Map<number, Exporters>()
   /** By the bytes of the address; of no address, by an empty text. */
   private readonly ofOthers = new Map<string, Exporters>()
+  /** That of the row before, if its address is of IPv4. */
+  private last: Written | undefined
+  private lastV4 = -1
+  private lastKey = -1
   private readonly lastV6 = new Uint8Array(16)
   private ofLastV6: Exporters = new Map()
 
@@ -75,11 +79,22 @@ export class WrittenExporters {
     origin.sysid = 0
     const kind = mask[ID.exporterAddr] === 1 ? batch.exporterAddr.family[row] : 0
     if (version === PACKETS_VERSION || (version === 0 && kind === 0)) return
-    const siblings = this.siblings(batch, row, kind)
-    const exporter = siblings.get(id * 256 + version) ?? this.add(siblings, batch, row, kind, version, id)
+    const exporter = this.find(batch, row, kind, version, id)
     exporter.records++
     origin.sysid = exporter.sysid
     if (exporter.sysid > 0) this.learnSampler(exporter, batch, mask, row)
+  }
+
+  private find(batch: FlowBatch, row: number, kind: number, version: number, id: number): Written {
+    const key = id * 256 + version
+    const address = kind === 4 ? batch.exporterAddr.v4[row] : -1
+    if (address >= 0 && address === this.lastV4 && key === this.lastKey) return this.last!
+    const siblings = this.siblings(batch, row, kind)
+    const exporter = siblings.get(key) ?? this.add(siblings, batch, row, kind, version, id)
+    this.lastV4 = address
+    this.lastKey = key
+    this.last = exporter
+    return exporter
   }
 
   /** The exporters that have the address of a row. */

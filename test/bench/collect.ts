@@ -56,7 +56,7 @@ export async function measureCollect(folder: string, hasPeer: boolean): Promise<
   try {
     return [
       await measureLossless(blaster, folder, hasPeer),
-      ...await measureFlood(blaster, folder, hasPeer),
+      ...await measureFloods(blaster, folder, hasPeer),
     ]
   } finally {
     blaster.close()
@@ -65,7 +65,7 @@ export async function measureCollect(folder: string, hasPeer: boolean): Promise<
 
 /** The highest rate of which nothing is lost. */
 async function measureLossless(blaster: Blaster, folder: string, hasPeer: boolean): Promise<Row> {
-  const starts = hasPeer ? [startFlowkit, startPeer([])] : [startFlowkit]
+  const starts = hasPeer ? [startFlowkit([]), startPeer([])] : [startFlowkit([])]
   const all = starts.map((start): Contender => ({ start, rate: 0, failed: Infinity, isLossy: false }))
   // in turn, so that what else the machine does meets all of them
   for (let wanted = FIRST_RATE; all.some(({ failed }) => failed === Infinity); wanted *= 2) {
@@ -122,37 +122,57 @@ async function tryRate(
 }
 
 /** What a flood came to: flows a second into the files, and what each datagram took. */
-interface Flood {
+interface FloodResult {
   readonly rate: number
   readonly processor: number
   readonly memory: number
 }
 
+/** Files that are made of a flood, and how nfcapd is told to make the same. */
+interface Flood {
+  readonly work: string
+  readonly options: readonly string[]
+  readonly peer: readonly string[]
+}
+
+const FLOODS: readonly Flood[] = [
+  { work: 'the archive', options: [], peer: ['-z'] },
+  { work: 'nfdump files with LZO', options: ['--to-format', 'nfdump'], peer: ['-z'] },
+  { work: 'nfdump files with LZ4', options: ['--to-format', 'nfdump', '--compression', 'lz4'], peer: ['-y'] },
+]
+
 /** Flows a second into the files, with more offered than that; processor time and memory. */
-async function measureFlood(blaster: Blaster, folder: string, hasPeer: boolean): Promise<Row[]> {
-  const own: Flood[] = []
-  const peer: Flood[] = []
+async function measureFloods(blaster: Blaster, folder: string, hasPeer: boolean): Promise<Row[]> {
+  const results = FLOODS.map(() => ({ own: [] as FloodResult[], theirs: [] as FloodResult[] }))
   for (let round = 0; round < ROUNDS; round++) {
-    own.push(await flood(blaster, folder, startFlowkit))
-    if (hasPeer) peer.push(await flood(blaster, folder, startPeer(['-z'])))
+    for (const [i, { options, peer }] of FLOODS.entries()) {
+      results[i].own.push(await flood(blaster, folder, startFlowkit(options)))
+      if (hasPeer) results[i].theirs.push(await flood(blaster, folder, startPeer(peer)))
+    }
   }
-  const of = (key: keyof Flood, all: readonly Flood[]) => sampleOf(all.map((each) => each[key]))
-  const row = (work: string, key: keyof Flood, text: (sample: Sample) => string, unit: string): Row => {
-    if (!hasPeer) return { work, flowkit: text(of(key, own)), peer: 'nfcapd is not there' }
-    const [mine, theirs] = [of(key, own), of(key, peer)]
-    const ratio = `${(mine.median / theirs.median).toFixed(2)} × the ${unit}`
-    return { work, flowkit: text(mine), peer: `nfcapd -z: ${text(theirs)}`, ratio }
+  return FLOODS.flatMap((each, i) => floodRows(each, results[i].own, results[i].theirs))
+}
+
+/** @param theirs none where nfcapd is not there */
+function floodRows(
+  { work, peer }: Flood, own: readonly FloodResult[], theirs: readonly FloodResult[],
+): Row[] {
+  const of = (key: keyof FloodResult, all: readonly FloodResult[]) => sampleOf(all.map((each) => each[key]))
+  const row = (what: string, key: keyof FloodResult, text: (sample: Sample) => string, unit: string): Row => {
+    if (theirs.length === 0) return { work: what, flowkit: text(of(key, own)), peer: 'nfcapd is not there' }
+    const [mine, other] = [of(key, own), of(key, theirs)]
+    const ratio = `${(mine.median / other.median).toFixed(2)} × the ${unit}`
+    return { work: what, flowkit: text(mine), peer: `nfcapd ${peer.join(' ')}: ${text(other)}`, ratio }
   }
-  const offered = `${count(FLOOD)} datagrams/s for ${FLOOD_SECONDS} s`
   return [
-    row(`collect ${offered}, until all taken is written`, 'rate',
-      (rate) => `${spread(rate, 'M', 1e-6)} flows/s`, 'rate'),
+    row(`collect ${count(FLOOD)} datagrams/s for ${FLOOD_SECONDS} s into ${work}, until all taken is written`,
+      'rate', (rate) => `${spread(rate, 'M', 1e-6)} flows/s`, 'rate'),
     row('its processor time', 'processor', (time) => `${spread(time, 'µs', 1e6)} a datagram`, 'time'),
     row('its memory', 'memory', ({ median }) => megabytes(median), 'memory'),
   ]
 }
 
-async function flood(blaster: Blaster, folder: string, start: Start): Promise<Flood> {
+async function flood(blaster: Blaster, folder: string, start: Start): Promise<FloodResult> {
   const place = join(folder, 'flooded')
   const { child, port, written } = await start(place)
   let used: Usage = usageOf(child.pid!)
@@ -177,27 +197,29 @@ async function flood(blaster: Blaster, folder: string, start: Start): Promise<Fl
   }
 }
 
-async function startFlowkit(archive: string): Promise<Collector> {
-  const options = ['--to', archive, '--rotate', '5s', '--spool-size', '16Gi']
-  const child = start([FLOWKIT, 'collect', '--listen', '127.0.0.1:0', ...options])
-  child.stdout!.resume()
-  const said = listenTo(child)
-  const [, port] = await said(/collecting on udp:\/\/127\.0\.0\.1:(\d+)/)
-  await delay(SETTLE) // its writer starts
-  return {
-    child, port: Number(port),
-    async taken() {
-      child.kill('SIGUSR2')
-      const [, datagrams, dropped] = await said(/all: datagrams=(\d+).* dropped=(\d+)/)
-      await stop(child, 'SIGKILL') // all it has spooled would take long
-      return Number(datagrams) - Number(dropped)
-    },
-    async written() {
-      const ended = stop(child)
-      const [, flows] = await said(/ (\d+) written/)
-      await ended
-      return Number(flows)
-    },
+function startFlowkit(format: readonly string[]): Start {
+  return async (folder) => {
+    const options = ['--to', join(folder, 'flows'), ...format, '--rotate', '5s', '--spool-size', '16Gi']
+    const child = start([FLOWKIT, 'collect', '--listen', '127.0.0.1:0', ...options])
+    child.stdout!.resume()
+    const said = listenTo(child)
+    const [, port] = await said(/collecting on udp:\/\/127\.0\.0\.1:(\d+)/)
+    await delay(SETTLE) // its writer starts
+    return {
+      child, port: Number(port),
+      async taken() {
+        child.kill('SIGUSR2')
+        const [, datagrams, dropped] = await said(/all: datagrams=(\d+).* dropped=(\d+)/)
+        await stop(child, 'SIGKILL') // all it has spooled would take long
+        return Number(datagrams) - Number(dropped)
+      },
+      async written() {
+        const ended = stop(child)
+        const [, flows] = await said(/ (\d+) written/)
+        await ended
+        return Number(flows)
+      },
+    }
   }
 }
 

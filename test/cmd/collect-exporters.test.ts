@@ -10,6 +10,7 @@ import { openUdpBlaster } from '../../core/net/udp-blast.ts'
 import { LIMITS } from '../../core/netflow/limits.ts'
 import { socketOf } from '../bench/traffic.ts'
 import { set, template, u32, v9 } from '../core/netflow/messages.ts'
+import { assertBalance } from '../support/balance.ts'
 import {
   conclude, freePort, introduce, startCollector, type CollectorProcess,
 } from '../support/collector-process.ts'
@@ -43,7 +44,7 @@ async function sendFromMany(count: number, port: number, datagram: (i: number) =
 }
 
 async function collectorAt(t: TestContext, port: number, archive: string): Promise<CollectorProcess> {
-  const collector = startCollector(port, ['--to', archive, '--rotate', '1h'])
+  const collector = startCollector(port, ['--to', archive, '--rotate', '1d', '--metrics', '127.0.0.1:0'])
   t.after(() => collector.child.kill('SIGKILL'))
   await collector.said(/collecting on/)
   return collector
@@ -61,6 +62,7 @@ test('the templates and counts of 10,000 exporters outlast a kill', async (t) =>
   await first.end('SIGKILL')
   const second = await collectorAt(t, port, archive)
   await sendFromMany(count, port, (i) => v9({ sequence: 7 }, set(256, u32(count + i))))
+  await assertBalance(second, archive, { datagrams: 2 * count, before: count })
   assert.deepEqual(await second.end('SIGTERM'), [0, null], second.text)
   const duck = await openDuck({ threads: 2 })
   t.after(() => duck.close())
@@ -71,8 +73,8 @@ test('the templates and counts of 10,000 exporters outlast a kill', async (t) =>
   const ledger = await duck.rows(`
     SELECT records, missing_messages, datagrams, faulty, count(*)
     FROM (
-      FROM read_parquet(${quote(`${archive}/ledger/*/*/*.parquet`)}, filename = true)
-      QUALIFY row_number() OVER (PARTITION BY exporter ORDER BY filename DESC) = 1
+      FROM read_parquet(${quote(`${archive}/ledger/*/*/*.parquet`)})
+      QUALIFY row_number() OVER (PARTITION BY exporter ORDER BY as_of_ms DESC) = 1
     ) GROUP BY ALL`)
   assert.deepEqual(ledger.map((row) => row.map(Number)), [[2, 1, 2, 0, count]])
 })
@@ -95,13 +97,18 @@ test('a flood from ever other addresses costs bounded memory, and the exporters 
     (i: number) => v9({ domain: i }, set(300 + i % 100, new Uint8Array(1000))), // waits for its template
     (i: number) => u32(i, i, i),
   ]
-  await sendFromMany(2.5 * LIMITS.exporters, port, (i) => {
+  const [announced, count] = [2, 2.5 * LIMITS.exporters]
+  await sendFromMany(count, port, (i) => {
     if (i % 50 === 0) traffic.sendEach()
     return kinds[i % kinds.length](i)
   })
   const grown = memoryOf(collector) - before
   assert.ok(grown < 300e6, `${grown} bytes more`)
   await conclude(traffic, collector)
+  const malformed = Math.floor(count / kinds.length)
+  await assertBalance(collector, archive, {
+    datagrams: traffic.sent + announced + count, malformed, waiting: 'some',
+  })
   assert.deepEqual(await collector.end('SIGTERM'), [0, null], collector.text)
   const { sent, archived } = await checkArchive(archive, join(archive, 'state', 'spool'), traffic, new Map())
   assert.equal(archived, sent)

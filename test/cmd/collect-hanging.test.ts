@@ -5,6 +5,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, readdirSync } from 'node:
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { assertBalance } from '../support/balance.ts'
 import { conclude, freePort, introduce, startCollector } from '../support/collector-process.ts'
 import { flowkit } from '../support/flowkit.ts'
 import { checkArchive } from '../support/marked-archive.ts'
@@ -70,7 +71,7 @@ for (const workers of [1, 2]) {
     const archive = join(folder, `archive-${workers}`)
     const args = [
       '--to', `${archive},${disk.path}`, '--to-format', 'archive,json', '--rotate', '1s',
-      '--log-level', 'debug', '--workers', String(workers),
+      '--log-level', 'debug', '--workers', String(workers), '--metrics', '127.0.0.1:0',
     ]
     const port = await freePort()
     const traffic = await openMarkedTraffic(port, 1)
@@ -86,6 +87,8 @@ for (const workers of [1, 2]) {
     await traffic.until(traffic.sent + RATE)
     await collector.said(/ rows written to /)
     await conclude(traffic, collector)
+    const announced = 2
+    await assertBalance(collector, archive, { datagrams: traffic.sent + announced, hanging: disk.path })
     const [code] = await collector.end('SIGTERM')
     assert.equal(code, 3, collector.text)
     assert.match(collector.text, /Cannot finish writing to .*: after 10 s it still lacks \d+ segments?/)

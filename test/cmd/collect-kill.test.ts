@@ -18,3 +18,13 @@ test('each flow is archived once, or the ledger tells of it, whenever the collec
   assert.ok(archived > sent / 4 && archived < sent)
   assert.ok(spooled > 0)
 })
+
+test('each flow of the archive is in files of nfdump once, whenever the collector is killed', async (t) => {
+  const kills = 5
+  const { archived, spooled } = await killAgainAndAgain({
+    archive: join(folder, 'beside'), nfcapd: join(folder, 'nfcapd'), kills, seed: 20_261_122, workers: [1, 2],
+  })
+  t.diagnostic(`${kills} kills, ${archived} datagrams in both, ${spooled} seen in spools`)
+  assert.ok(archived > 0)
+  assert.ok(spooled > 0)
+})

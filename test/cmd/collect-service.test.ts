@@ -127,9 +127,12 @@ for (const isJail of [false, true]) {
     fs.mkdirSync(home)
     const archive = join(home, 'flows')
     const pidFile = join(folder, 'user.pid')
+    const config = join(home, 'collect.toml')
+    fs.writeFileSync(config, '', { mode: 0o644 })
     const second = start(t, [...LISTEN, '--to', join(folder, 'from-user')])
     const collector = start(t, [
       ...LISTEN, '--to', archive, '--user', 'nobody', '--pid-file', pidFile, '--log-level', 'debug',
+      '--config', config,
       '--forward', `127.0.0.1:${await portOf(second)}`, ...isJail ? ['--chroot', home] : [],
     ])
     await collector.next(/files are confined by Landlock \d+|files are not confined/)
@@ -147,20 +150,49 @@ for (const isJail of [false, true]) {
     await sendFrom('127.0.0.2', port, v5Datagram({ srcPort: 1 }))
     await untilTaken(collector, 1) // SIGUSR2
     await untilTaken(second, 1)
+    fs.writeFileSync(config, "filter = 'port 1'\n")
     collector.signal('SIGHUP')
+    await collector.next(/the configuration was read again/)
     await collector.next(/1 rows written to (\S+)/)
-    await sendFrom('127.0.0.2', port, v5Datagram({ srcPort: 2 }))
+    await sendFrom('127.0.0.2', port, v5Datagram({ srcPort: 2 }), v5Datagram({ srcPort: 1, sampling: 2 }))
     const { exitCode, stderr } = await collector.stop()
     assert.equal(exitCode, 0, stderr)
-    assert.match(stderr, /2 datagrams received, 0 refused, 2 flows decoded, 0 filtered, 2 written/)
+    assert.match(stderr, /3 datagrams received, 0 refused, 3 flows decoded, 1 filtered, 2 written/)
     assert.equal(fs.existsSync(pidFile), false)
     const files = fs.readdirSync(archive, { recursive: true, encoding: 'utf8' })
     assert.equal(files.filter((name) => /^flows\/.*\.parquet$/.test(name)).length, 2)
     for (const name of ['', ...files]) assert.equal(fs.statSync(join(archive, name)).uid, 65_534, name)
-    const { stdout } = await flowkit(['read', archive, '-o', 'csv', '--fields', 'src_port'])
-    assert.equal(stdout, 'src_port\n1\n2\n')
+    const { stdout } = await flowkit(['read', archive, '-o', 'csv', '--fields', 'src_port,sampling_rate'])
+    assert.equal(stdout, 'src_port,sampling_rate\n1,\n1,2\n')
   })
 }
+
+const noJail = noUser || EXECUTABLE === undefined && 'the sources are not in the folder'
+test('--chroot: a configuration that does not lie in the folder is read once, which is told', {
+  skip: noJail,
+}, async (t) => {
+  const home = join(folder, 'other-jail')
+  fs.mkdirSync(home)
+  const config = join(folder, 'outside.toml')
+  fs.writeFileSync(config, "filter = 'port 1'\n")
+  const archive = join(home, 'flows')
+  const collector = start(t, [
+    ...LISTEN, '--to', archive, '--user', 'nobody', '--chroot', home, '--config', config,
+    '--log-level', 'debug',
+  ])
+  const told = `${config} is read once only, since it is not below ${home}: `
+  await collector.next(new RegExp(RegExp.escape(told)))
+  const port = await portOf(collector)
+  await sendFrom('127.0.0.2', port, v5Datagram({ srcPort: 1 }), v5Datagram({ srcPort: 2 }))
+  await untilTaken(collector, 2)
+  fs.writeFileSync(config, '')
+  collector.signal('SIGHUP')
+  const why = `the configuration stays as it was: Cannot read ${config} again: it is not below ${home}`
+  await collector.next(new RegExp(RegExp.escape(why)))
+  await collector.next(/1 rows written to \/flows\//)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+})
 
 const noKey = noUser || noCertificates
 test('a private key is read before the rights to do so are given up', { skip: noKey }, async (t) => {

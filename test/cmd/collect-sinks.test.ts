@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import { flowkit, startCollect, type RunningCollector } from '../support/flowkit.ts'
 import { replayCapture } from '../support/replay.ts'
 
@@ -99,23 +100,123 @@ test('--max-age and --max-size remove the oldest files, and say so when asked', 
   assert.ok(flows.length < 4, flows.join())
 })
 
+test('files of nfdump have the names of nfcapd, go to the hook, and get all after a failure', async () => {
+  const [archive, files, hooked] = ['beside', 'nfcapd', 'hooked'].map((name) => join(folder, name))
+  const collector = await startCollect(archive, [
+    '--to', files, '--to-format', 'archive,nfdump', '--rotate', '5m', '--log-level', 'debug',
+    '--on-rotate', `echo "$FLOWKIT_FILE" >> ${hooked}`,
+  ])
+  let sent = await sendAndRotate(collector, V5, 0)
+  await collector.next(/20 rows written to \S+\/nfcapd\.\d{12}\n/)
+  await rename(files, `${files}.away`)
+  await writeFile(files, 'not a folder')
+  sent = await sendAndRotate(collector, V9, sent)
+  await collector.next(/not a directory/)
+  await rm(files)
+  await rename(`${files}.away`, files)
+  await sendAndRotate(collector, V5, sent)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  const written = await filesBelow(files)
+  assert.equal(written.length, 3)
+  for (const file of written) assert.match(file, /\/nfcapd\.\d{11}[05](-[23])?$/)
+  const told = (await readFile(hooked, 'utf8')).split('\n').filter((path) => path.startsWith(files))
+  assert.deepEqual(told.sort(), written)
+  assert.deepEqual(await countsIn(files), await countsIn(archive))
+})
+
+/** Flows, packets and bytes, as `read --summary` tells them. */
+async function countsIn(root: string): Promise<unknown[]> {
+  const { stdout } = await flowkit(['read', root, '--summary', '-o', 'json'])
+  const { records, packets, bytes } = JSON.parse(stdout)
+  return [records, packets, bytes]
+}
+
+test('--max-size removes the oldest files of nfdump, and no others', async () => {
+  const files = join(folder, 'nfcapd-limited')
+  const old = join(files, 'nfcapd.202001010000')
+  const mine = join(files, 'nfcapd.202001010000.bak')
+  await mkdir(files)
+  for (const path of [old, `${old}-2`, mine]) await writeFile(path, 'x')
+  const collector = await startCollect(files, [
+    '--to-format', 'nfdump', '--compression', 'lz4', '--max-size', '1', '--log-level', 'debug',
+  ])
+  let sent = await sendAndRotate(collector, V5, 0)
+  await collector.next(/rows written to/)
+  sent = await sendAndRotate(collector, V5, sent)
+  await collector.next(/rows written to/)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  for (const path of [old, `${old}-2`]) assert.ok(stderr.includes(`${path} removed\n`), stderr)
+  const left = await filesBelow(files)
+  assert.equal(left[0], mine)
+  assert.equal(left.length, 2, left.join())
+  assert.deepEqual(await readdir(`${files}.state`), ['spool'])
+})
+
+test('collect writes files of every kind of format, by their segments', async () => {
+  const formats = ['flow-tools', 'flowd', 'ipfix-file', 'netflow-pcap', 'parquet', 'cbor', 'line']
+  const extensions = ['ft', 'flowd', 'ipfix', 'pcap', 'parquet', 'cbor', 'line']
+  const [first, ...others] = formats.map((format) => join(folder, 'every', format))
+  const collector = await startCollect(first, ['--to', others.join(), '--to-format', formats.join()])
+  await sendAndRotate(collector, V5, 0)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  const expected = await countsIn(V5)
+  for (const [i, root] of [first, ...others].entries()) {
+    const files = (await filesBelow(root)).filter((file) => !file.includes('/.state/'))
+    assert.equal(files.length, 1, files.join())
+    const name = new RegExp(`/date=[\\d-]{10}/hour=\\d\\d/\\d{8}T\\d{9}Z-[0-9a-f]{8}\\.${extensions[i]}$`)
+    assert.match(files[0], name)
+    if (formats[i] !== 'line') assert.deepEqual(await countsIn(files[0]), expected)
+  }
+})
+
+test('--compression packs files of text, and leaves the archive beside as it is', async () => {
+  const [archive, files] = ['plain', 'packed'].map((name) => join(folder, name))
+  const collector = await startCollect(archive, [
+    '--to', files, '--to-format', 'archive,json', '--compression', 'gzip:9',
+  ])
+  await sendAndRotate(collector, V5, 0)
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+  const [path] = await filesBelow(files)
+  assert.match(path, /\.json\.gz$/)
+  const text = gunzipSync(await readFile(path)).toString('utf8')
+  assert.deepEqual(text.trimEnd().split('\n').sort(), await archiveLines(archive))
+})
+
 test('collect refuses what it cannot make of --to, --to-format and --max-age, in one line', async () => {
   const [a, b] = [join(folder, 'a'), join(folder, 'b')]
   for (const [args, message] of [
-    [['--to', a, '--to-format', 'xml'], 'use option --to-format: expected one of archive, netflow-pcap, '],
+    [['--to', a, '--to-format', 'xml'], 'use option --to-format: expected one of archive, parquet, '],
     [['--to-format', 'json'], 'use option --to-format: json needs a folder, name it with --to\n'],
     [['--to', a, '--to-format', 'json,csv'], 'use option --to-format: expected 1, found 2\n'],
     [['--to', `${a},${b}`, '--to-format', 'json,csv,cbor'],
       'use option --to-format: expected 1, or 2 as of --to, found 3\n'],
     [['--to', `${a},${a}/.`], `use option --to: "${a}/." is named twice\n`],
     [['--to', `${a}.json`], `use option --to: expected a folder, found "${a}.json"; name the format of its `],
+    [['--to', a, '--compression', 'zstd'], 'use option --compression: the archive has one of its own\n'],
+    [['--to', a, '--to-format', 'nfdump', '--compression', 'gzip'],
+      'use compression "gzip" for nfdump: choose one of lzo, none, lz4, zstd\n'],
+    [['--to', a, '--to-format', 'nfdump', '--compression', 'zstd:23'],
+      'use compression "zstd:23" for nfdump: its levels are 1 to 22\n'],
+    [['--to', a, '--to-format', 'nfdump', '--compression', 'lzo:1'],
+      'use compression "lzo:1" for nfdump: it has no levels\n'],
+    [['--to', `${a},${b}`, '--to-format', 'nfdump,json', '--compression', 'lz4'],
+      'use compression "lz4" for json: choose one of none, gzip, zstd\n'],
+    [['--to', a, '--to-format', 'parquet', '--compression', 'zstd'],
+      'use compression "zstd" for parquet: it has one of its own\n'],
     [['--to', a, '--max-age', '59s'],
       'use option --max-age: expected at least that of --rotate, 60s, found 59s\n'],
   ] as const) {
     const { exitCode, stderr } = await flowkit(['collect', '--listen', '127.0.0.1:0', ...args])
-    assert.equal(exitCode, 2, stderr)
+    assert.equal(exitCode, stderr.includes('use option') ? 2 : 1, stderr)
     assert.ok(stderr.startsWith(`flowkit: Cannot ${message}`), stderr)
   }
   const { stdout } = await flowkit(['collect', '--check', '--to', `${a},${b}`, '--to-format', 'csv,archive'])
   assert.match(stdout, new RegExp(`^into +${a} \\(csv\\), ${b}\nstate +${b}/state\n`, 'm'))
+  const words = ['--to-format', 'nfdump', '--compression', 'zstd:9']
+  const nfdump = await flowkit(['collect', '--check', '--to', a, ...words])
+  assert.match(nfdump.stdout, new RegExp(`^into +${a} \\(nfdump, zstd:9\\)\nstate +${a}.state\n`, 'm'))
 })

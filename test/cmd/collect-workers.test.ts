@@ -51,8 +51,8 @@ test('metrics, ledger and summary are of all workers', { skip: linux }, async (t
   const archive = join(folder, 'sums')
   const hooked = join(folder, 'hooked')
   const collector = start(t, [
-    ...THREE, '--to', archive, '--metrics', '127.0.0.1:0', '--on-rotate', `echo $FLOWKIT_FILE >> ${hooked}`,
-    '--log-level', 'debug',
+    ...THREE, '--to', archive, '--rotate', '1d', '--metrics', '127.0.0.1:0', '--log-level', 'debug',
+    '--on-rotate', `echo $FLOWKIT_FILE >> ${hooked}`,
   ])
   const [, url] = await collector.next(/metrics on (\S+)/)
   const port = await portOf(collector)

@@ -60,7 +60,7 @@ test('what a capture holds comes back from the archive after it was sent to coll
 
 test('SIGHUP and SIGUSR1 begin a new file, and SIGUSR2 prints the ledger', async () => {
   const archive = join(folder, 'signals')
-  const collector = await startCollect(archive, ['--log-level', 'debug'])
+  const collector = await startCollect(archive, ['--rotate', '1d', '--log-level', 'debug'])
   const sent = await replayCapture(V5, collector.port)
   for (let datagrams = 0; datagrams < sent;) {
     collector.signal('SIGUSR2')

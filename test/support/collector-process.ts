@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { EXECUTABLE } from './flowkit.ts'
 import type { MarkedTraffic } from './marked-flows.ts'
@@ -8,6 +9,8 @@ import type { MarkedTraffic } from './marked-flows.ts'
 /** A `flowkit collect` that may be killed. */
 export interface CollectorProcess {
   readonly child: ChildProcess
+  /** Of 127.0.0.1, where it listens. */
+  readonly port: number
   /** Exit code and signal, once it has ended. */
   readonly ended: Promise<unknown[]>
   /** All that it has said. */
@@ -51,6 +54,7 @@ export function startCollector(port: number, args: readonly string[], uid?: numb
 
   return {
     child,
+    port,
     ended,
     get text() { return all },
     said,
@@ -82,11 +86,32 @@ export async function introduce(traffic: MarkedTraffic, collector: CollectorProc
   while (await collector.taken() < before + announced + traffic.exporters.length);
 }
 
+/** Bytes that wait in the sockets at a port of 127.0.0.1. */
+function waitingAt(port: number): number {
+  const address = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const sockets = readFileSync('/proc/net/udp', 'latin1').split('\n').map((line) => line.trim().split(/\s+/))
+  return sockets.filter((cells) => cells[1] === address)
+    .reduce((sum, cells) => sum + parseInt(cells[4].split(':')[1], 16), 0)
+}
+
+/** Readings without anything new, until nothing is on its way: the kernel may hold it for a while. */
+const SAME = 5
+
+/** Pause traffic until the collector has taken all of it. @returns how many datagrams it has taken */
+export async function settle(traffic: MarkedTraffic, collector: CollectorProcess): Promise<number> {
+  traffic.pause()
+  let taken = -1
+  for (let same = 0; same < SAME;) {
+    const now = await collector.taken()
+    same = now === taken && waitingAt(collector.port) === 0 ? same + 1 : 0
+    taken = now
+  }
+  return taken
+}
+
 /** Pause traffic, and send one more datagram of each exporter: what was lost before lies in a gap then. */
 export async function conclude(traffic: MarkedTraffic, collector: CollectorProcess): Promise<void> {
-  traffic.pause()
-  let before = -1
-  for (let now = 0; now !== before; now = await collector.taken()) before = now
+  const before = await settle(traffic, collector)
   traffic.sendEach()
   while (await collector.taken() < before + traffic.exporters.length);
 }

@@ -5,6 +5,7 @@ import {
 } from './collector-process.ts'
 import { addSpooled, checkArchive, type Found, type Spooled } from './marked-archive.ts'
 import { openMarkedTraffic } from './marked-flows.ts'
+import { checkNfdump } from './marked-nfdump.ts'
 
 /** What is to be done to a collector. */
 export interface KillOptions {
@@ -13,6 +14,8 @@ export interface KillOptions {
   readonly kills: number
   /** Which moments it is killed at. */
   readonly seed: number
+  /** A folder that is not there, for files of nfdump beside the archive. */
+  readonly nfcapd?: string
   /** With how many workers it is started, time after time, and so on from the first; 1 unless told. */
   readonly workers?: readonly number[]
 }
@@ -36,12 +39,12 @@ function randomFrom(seed: number): () => number {
 
 /**
  * Kill a collector again and again while six exporters send to it: while it starts or recovers, while it
- * works, and while it rotates. What it has in the end must be what `checkArchive` wants.
+ * works, and while it rotates. What it has in the end must be what `checkArchive` wants, and `checkNfdump`.
  *
  * @returns what was found, and how many datagrams were seen in spools of killed collectors
  */
 export async function killAgainAndAgain(
-  { archive, kills, seed, workers = [1] }: KillOptions,
+  { archive, kills, seed, nfcapd, workers = [1] }: KillOptions,
 ): Promise<Found & { readonly spooled: number }> {
   const spool = join(archive, 'state', 'spool')
   const random = randomFrom(seed)
@@ -52,7 +55,9 @@ export async function killAgainAndAgain(
 
   function start(): CollectorProcess {
     const count = workers[starts++ % workers.length]
-    return startCollector(port, ['--to', archive, '--rotate', '1s', '--workers', String(count)])
+    const sinks = nfcapd === undefined ? ['--to', archive]
+      : ['--to', `${archive},${nfcapd}`, '--to-format', 'archive,nfdump']
+    return startCollector(port, [...sinks, '--rotate', '1s', '--workers', String(count)])
   }
 
   let collector = start()
@@ -87,6 +92,7 @@ export async function killAgainAndAgain(
     }
     assert.deepEqual(ended, [0, null], collector.text)
     const found = await checkArchive(archive, spool, traffic, spooled)
+    if (nfcapd !== undefined) await checkNfdump(nfcapd, archive)
     return { ...found, spooled: [...spooled.values()].reduce((sum, { size }) => sum + size, 0) }
   } finally {
     traffic.close()

@@ -106,7 +106,7 @@ async function checkExporter(
   const [[records, lost, faulty, restarts, reordered]] = await duck.rows(`
     SELECT records, ${missing.column}, faulty, restarts, reordered
     FROM read_parquet(${allOf(archive, 'ledger')})
-    WHERE exporter = ${quote(address)} ORDER BY filename DESC LIMIT 1`)
+    WHERE exporter = ${quote(address)} ORDER BY as_of_ms DESC LIMIT 1`)
   assert.deepEqual({
     records: Number(records), lost: Number(lost), faulty: Number(faulty), restarts: Number(restarts),
     reordered: Number(reordered),

@@ -10,7 +10,7 @@ import type { ArchivedRow } from '../../../core/collector/ledger.ts'
 import { rowFilter } from '../../../core/collector/row-filter.ts'
 import { ID } from '../../../core/flow/fields.ts'
 import { parsePrefix } from '../../../core/flow/prefix.ts'
-import { openNodeReceiver } from '../../../core/net/receiver.ts'
+import { openNodeReceiver, type Receiver } from '../../../core/net/receiver.ts'
 import { NO_RULES } from '../../../core/netflow/sampling-rules.ts'
 import { set, template, u32, v9 } from '../netflow/messages.ts'
 import { sflow, tlv } from '../netflow/sflow/datagrams.ts'
@@ -112,6 +112,20 @@ for (const [name, open] of [['recvmmsg', undefined], ['node:dgram', openNodeRece
 
 test('stop() takes what the sockets still hold', async () => {
   const { collector, sink, send } = await start()
+  for (let i = 0; i < 40; i++) await send(v5(30, i * 30))
+  await collector.stop()
+  assert.equal(sink.rows().length, 1200)
+})
+
+test('stop() takes what a socket holds though nobody has told of it yet', async () => {
+  const { collector, sink, send } = await start({
+    async open(options) {
+      const receiver = await openNodeReceiver(options)
+      const silent = { readable: () => new Promise<void>(() => {}) }
+      return Object.assign(Object.create(receiver) as Receiver, silent)
+    },
+  })
+  await new Promise(setImmediate) // it waits for the socket now
   for (let i = 0; i < 40; i++) await send(v5(30, i * 30))
   await collector.stop()
   assert.equal(sink.rows().length, 1200)

@@ -6,15 +6,29 @@ import { test, type TestContext } from 'node:test'
 import { openExpiry } from '../../../core/archive/expire.ts'
 import { fileSink, type FileFormat } from '../../../core/collector/file-sink.ts'
 import { archiveSink, expiringSink, type Sink } from '../../../core/collector/sink.ts'
+import type { FlowFormat } from '../../../formats/format.ts'
 import { json, jsonArray } from '../../../formats/json.ts'
+import { openOutput } from '../../../formats/outputs.ts'
 import { batchOf } from '../../formats/flows.ts'
 import { temporaryFolder } from './spooled.ts'
 
 const FIRST = '20261121T125959999Z-0badcafe'
 const NEXT = '20261121T130100000Z-0badcaff'
 const LAST = '20261121T130200000Z-0badcb00'
+const MINUTELY = (): number => 60_000
 const LEDGER = { ledger: [{ exporter: '192.0.2.1', datagrams: 1 }] }
-const JSON_LINES: FileFormat = { extension: '.json', encoder: () => json.encoder!({}) }
+const JSON_LINES = textFiles(json)
+
+/** Files of a format that is streamed. */
+function textFiles(format: FlowFormat): FileFormat {
+  return {
+    extension: '.json',
+    async create(path) {
+      const request = { format: format.name, force: true, print: async () => {} }
+      return (await openOutput(path, request)).writer
+    },
+  }
+}
 
 async function filesBelow(root: string): Promise<string[]> {
   const entries = await readdir(root, { recursive: true, withFileTypes: true })
@@ -25,11 +39,11 @@ async function filesBelow(root: string): Promise<string[]> {
 /** A sink in a folder that is not there yet. */
 function newSink(t: TestContext, format: FileFormat = JSON_LINES): { root: string, sink: Sink } {
   const root = join(temporaryFolder(t), 'new', 'flows')
-  return { root, sink: fileSink(root, format) }
+  return { root, sink: fileSink(root, format, MINUTELY) }
 }
 
 test('each segment is a file of its own in the folder of the hour that it began in', async (t) => {
-  const { root, sink } = newSink(t, { extension: '.json', encoder: () => jsonArray.encoder!({}) })
+  const { root, sink } = newSink(t, textFiles(jsonArray))
   const writer = await sink.open(FIRST)
   await writer.write(batchOf([{ bytes: 1 }, { bytes: 2 }]))
   await writer.write(batchOf([{ bytes: 3 }]))
@@ -90,7 +104,7 @@ test('a segment that is written again takes the place of the former', async (t) 
 })
 
 for (const [name, make] of [
-  ['files', (root: string) => fileSink(root, JSON_LINES)], ['an archive', archiveSink],
+  ['files', (root: string) => fileSink(root, JSON_LINES, MINUTELY)], ['an archive', archiveSink],
 ] as const) {
   test(`${name} removed or replaced while they are written to are made anew`, async (t) => {
     const root = join(temporaryFolder(t), 'flows')

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join as joinPath } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { SEGMENT_HEADER } from '../../../core/collector/datagram-block.ts'
@@ -319,16 +322,97 @@ test('what a killed process had written is there, each datagram once', async (t)
 })
 
 /** A small file system, until the test ends; where there can be none, why not. */
-function mountSmall(t: TestContext): { folder: string, reason?: string } {
+function mountSmall(t: TestContext, size = '256k'): { folder: string, reason?: string } {
   let folder = ''
   t.after(() => spawnSync('umount', [folder])) // before its folder is removed
   folder = temporaryFolder(t)
   if (process.getuid?.() !== 0) return { folder, reason: 'needs root to mount a tmpfs' }
-  const args = ['-t', 'tmpfs', '-o', 'size=256k', 'flowkit', folder]
+  const args = ['-t', 'tmpfs', '-o', `size=${size}`, 'flowkit', folder]
   const { status, error, stderr } = spawnSync('mount', args, { encoding: 'utf8' })
   if (status === 0) return { folder }
   return { folder, reason: `cannot mount a tmpfs: ${error?.message ?? stderr.trim()}` }
 }
+
+/** Write to a file until the disk is full, as another process does that goes on trying. */
+function fillDisk(folder: string): void {
+  const fd = openSync(joinPath(folder, 'filler'), 'a')
+  const page = new Uint8Array(4096)
+  assert.throws(() => { for (;;) writeSync(fd, page) }, { code: 'ENOSPC' })
+  closeSync(fd)
+}
+
+/** 65 kB of them. */
+const BLOCKS = blocksOf(...Array.from({ length: 45 }, () => datagramOf(new Uint8Array(1400).fill(5))))
+
+test('room that is reserved is there though others have filled the disk, again and again', async (t) => {
+  const { folder: disk, reason } = mountSmall(t, '16m')
+  if (reason !== undefined) return t.skip(reason)
+  const folder = joinPath(disk, 'spool')
+  const limit = 6 * 2 ** 20
+  const spool = await openSpool(folder, limit, {}, true)
+  assert.equal(spool.reserved, limit)
+  fillDisk(disk)
+  const ended: string[] = []
+  for (let segment = 0; segment < 20; segment++) {
+    const { size } = spool
+    while (spool.size - size < 2 ** 20) {
+      append(spool, BLOCKS)
+      fillDisk(disk) // whatever becomes free for a moment
+    }
+    ended.push(spool.cut())
+    await spool.writeState(spool.segment, new Uint8Array(100_000))
+    fillDisk(disk)
+    assert.ok(spool.size + spool.reserved <= limit)
+    if (ended.length === 4) await spool.remove(ended.shift()!)
+    fillDisk(disk)
+  }
+  // to its end
+  let appended = 0
+  assert.throws(() => { for (;; appended++) append(spool, BLOCKS) }, { code: 'ERR_LIMIT' })
+  assert.ok(appended > 10, `${appended} appended`)
+  spool.discard(ended[0])
+  append(spool, BLOCKS)
+  await spool.close()
+  const { seen, dropped } = await replay(folder)
+  assert.deepEqual([seen.length % 45, dropped], [0, 0])
+  assert.equal(seen.length / 45, Math.floor(spool.size / BLOCKS.length))
+})
+
+test('what is reserved stays so while there is no collector, until it is not wanted any more', async (t) => {
+  const { folder: disk, reason } = mountSmall(t, '4m')
+  if (reason !== undefined) return t.skip(reason)
+  const folder = joinPath(disk, 'spool')
+  const limit = 2 ** 20
+  const first = await openSpool(folder, limit, {}, true)
+  append(first, BLOCKS)
+  await first.close()
+  fillDisk(disk)
+  const second = await openSpool(folder, limit, {}, true)
+  assert.ok(second.reserved > limit - 2 * BLOCKS.length, `${second.reserved} bytes`)
+  append(second, BLOCKS)
+  await second.close()
+  const third = await openSpool(folder, limit)
+  assert.equal(third.reserved, 0)
+  assert.deepEqual(readdirSync(folder).filter((name) => name === 'reserve'), [])
+  await third.close()
+})
+
+test('where there is no room for all of it nothing is reserved, until there is', async (t) => {
+  const { folder: disk, reason } = mountSmall(t, '4m')
+  if (reason !== undefined) return t.skip(reason)
+  fillDisk(disk)
+  rmSync(joinPath(disk, 'filler'))
+  writeFileSync(joinPath(disk, 'other'), new Uint8Array(2 * 2 ** 20))
+  const spool = await openSpool(joinPath(disk, 'spool'), 3 * 2 ** 20, {}, true)
+  assert.equal(spool.reserved, 0)
+  append(spool, BLOCKS) // which does not need it
+  spool.cut()
+  assert.equal(spool.reserved, 0)
+  rmSync(joinPath(disk, 'other'))
+  spool.cut()
+  assert.ok(spool.reserved > 3 * 2 ** 20 - 2 * BLOCKS.length)
+  await spool.close()
+})
 
 test('on a full disk the segment keeps its whole blocks, and goes on when there is room', async (t) => {
   const { folder, reason } = mountSmall(t)

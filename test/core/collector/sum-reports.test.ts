@@ -26,7 +26,7 @@ function report(n: number, exporter: string): CollectorReport {
       },
     ],
     exporters: [{ exporter } as never],
-    spool: { bytes: 21 * n, limit: 22 * n, waiting: 23 * n },
+    spool: { bytes: 21 * n, limit: 22 * n, reserved: 26 * n, waiting: 23 * n },
   }
 }
 

@@ -65,6 +65,7 @@ test('a report becomes samples with base units and bounded labels', async () => 
     'flowkit_sink_hanging{sink="a \\"b\\"\\\\c\\nd"} 0',
     'flowkit_spool_bytes 65536',
     'flowkit_spool_limit_bytes 1000000000',
+    'flowkit_spool_reserved_bytes 3000',
     'flowkit_spool_waiting_segments 2',
     'flowkit_exporters 1',
     'flowkit_exporter_datagrams_total{exporter="192.0.2.1"} 900',
@@ -109,7 +110,7 @@ test('every metric has a help and a type, counters alone end in _total, the proc
   assert.equal(metrics.contentType, Registry.PROMETHEUS_CONTENT_TYPE)
   const told = text.matchAll(/^# TYPE (flowkit_\w+) (\w+)$/gm)
   const types = new Map(Array.from(told, ([, name, type]) => [name, type]))
-  assert.equal(types.size, 47)
+  assert.equal(types.size, 48)
   for (const [name, type] of types) {
     assert.equal(type, name.endsWith('_total') ? 'counter' : 'gauge')
     assert.match(text, new RegExp(`^# HELP ${name} [A-Z].*[^.]$`, 'm'))

@@ -32,6 +32,6 @@ export function reportOf(...exporters: readonly LedgerRow[]): CollectorReport {
         hanging: 0 },
     ],
     exporters,
-    spool: { bytes: 65_536, limit: 1e9, waiting: 2 },
+    spool: { bytes: 65_536, limit: 1e9, reserved: 3_000, waiting: 2 },
   }
 }
