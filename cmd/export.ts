@@ -10,13 +10,13 @@ import { refuseExisting } from '../core/output-file.ts'
 import { readInputs } from '../formats/locations.ts'
 import { choice, defineCommand, duration, kebab, type Command, type ExitCode } from './command.ts'
 import { UsageError } from './errors.ts'
-import { writeFlowCapture, writeTraffic, writeTrafficCapture } from './export-file.ts'
-import type { SendEncoding } from './export-lanes.ts'
+import { writeFlowCapture, writeTraffic, writeTrafficCapture } from './export/file.ts'
+import type { SendEncoding } from './export/lanes.ts'
 import {
   exportLines, exportObject, isLossy, versionName, type Export, type Exported,
-} from './export-report.ts'
-import { sendFlows, sendTraffic, type SendOptions } from './export-send.ts'
-import { targetOf, trustOf, type Target, type TlsOptions } from './export-targets.ts'
+} from './export/report.ts'
+import { sendFlows, sendTraffic, type SendOptions } from './export/send.ts'
+import { targetOf, trustOf, type Target, type TlsOptions } from './export/targets.ts'
 import { faultReporter, INPUT_OPTIONS, resolveRequest } from './inputs.ts'
 
 const AGGREGATED = Object.keys(V8_SCHEMES).map((scheme) => `8.${scheme}`)

@@ -14,7 +14,7 @@ import { choice, defineCommand, type Command } from './command.ts'
 import { FOLLOW_OPTION, followedFlows } from './follow.ts'
 import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveWords } from './inputs.ts'
 import type { Io } from './io.ts'
-import { printSummary } from './read-summary.ts'
+import { printSummary } from './read/summary.ts'
 
 const OUTPUTS = FORMATS.filter((format) => format.encoder).map((format) => format.name)
 
@@ -87,7 +87,7 @@ export const read: Command = defineCommand({
   ],
   async run(args, options, io) {
     if (options.counters) {
-      const { readCounters } = await import('./read-counters.ts')
+      const { readCounters } = await import('./read/counters.ts')
       return readCounters(args, options, io)
     }
     if (options.schema) {

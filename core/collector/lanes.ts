@@ -17,6 +17,8 @@ import { sumReports } from './sum-reports.ts'
 
 /** What lanes are to do. */
 export interface LanesOptions<Task> extends FormerOptions {
+  /** The thread of a lane, as `startWorker` calls it: it calls `serveLane`. */
+  readonly lane: string
   /** The sockets of each lane: `udp` ones are closed here, in the end. */
   readonly sockets: readonly (readonly ListenAt[])[]
   /** The place of their spools. */
@@ -168,9 +170,9 @@ export async function startLanes<Task>(options: LanesOptions<Task>): Promise<Lan
 
 function startLane<Task>(
   data: LaneData<Task>, watch: (fd: number, onReadable: () => void) => void, onBug: (error: unknown) => void,
-  { onLaneFault, onFile, onRecovered }: LanesOptions<Task>,
+  { lane, onLaneFault, onFile, onRecovered }: LanesOptions<Task>,
 ): Lane<Task> {
-  const worker: Worker = startWorker('collector-lane', { workerData: data })
+  const worker: Worker = startWorker(lane, { workerData: data })
   const started = Promise.withResolvers<void>()
   const inherited = Promise.withResolvers<boolean>()
   const stopped = Promise.withResolvers<{ report: CollectorReport, silent: number }>()

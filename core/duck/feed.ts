@@ -54,7 +54,7 @@ export function openFeed(settings: DuckSettings): Feed {
   const { port1: port, port2 } = new MessageChannel()
   const state = new Int32Array(new SharedArrayBuffer(12))
   const data: FeedData = { settings, port: port2, state }
-  const worker = startWorker('archive-writer', { workerData: data, transferList: [port2] })
+  const worker = startWorker('core/archive/write-worker', { workerData: data, transferList: [port2] })
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
   const pool: ArrayBuffer[] = []
   let last = 0

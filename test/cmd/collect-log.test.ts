@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { faultLog, reportText } from '../../cmd/collect-log.ts'
+import { faultLog, reportText } from '../../cmd/collect/log.ts'
 import { ledgerRow, reportOf } from '../core/metrics/report.ts'
 
 /** What the lines of exporters begin with, and the datagrams they tell. */

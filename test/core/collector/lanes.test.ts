@@ -24,7 +24,7 @@ const linux = process.platform === 'linux' ? false : 'only Linux has this'
 /** Exporters. */
 const SOURCES = Array.from({ length: 12 }, (_, i) => `127.0.0.${i + 2}`)
 
-/** What cmd/collect-lane.ts makes lanes of. */
+/** What cmd/collect/lane.ts makes lanes of. */
 interface Task {
   readonly options: object
   readonly places: readonly object[]
@@ -67,6 +67,7 @@ async function start(
     return { options: { ...usual, ...options }, places: [{ path: archive, format: 'archive' }], tls }
   }
   const lanes = await startLanes<Task>({
+    lane: 'cmd/collect/lane',
     sockets, task: task(), spool: join(archive, 'state', 'spool'), sinks: [archiveSink(archive)],
     settings: { sampling: NO_RULES },
     onError: (error) => faults.push(String(error)),

@@ -1,11 +1,11 @@
 /** The thread of a lane of `flowkit collect --workers`. */
-import { badDatagrams } from '../core/collector/bad-datagrams.ts'
-import { serveLane } from '../core/collector/lane-worker.ts'
-import { explain } from './errors.ts'
-import { faultLog, stackOf } from './collect-log.ts'
-import { settingsOf, spoolOptions } from './collect-plan.ts'
-import type { LaneTask } from './collect-threads.ts'
-import { sinkOf } from './sinks.ts'
+import { badDatagrams } from '../../core/collector/bad-datagrams.ts'
+import { serveLane } from '../../core/collector/lane-worker.ts'
+import { explain } from '../errors.ts'
+import { faultLog, stackOf } from './log.ts'
+import { settingsOf, spoolOptions } from './plan.ts'
+import type { LaneTask } from './threads.ts'
+import { sinkOf } from '../sinks.ts'
 
 serveLane<LaneTask>(({ task, lanes }, tell) => {
   const { options, places, tls, bad } = task

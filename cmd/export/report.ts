@@ -1,6 +1,6 @@
-import { newLoss, type Loss } from '../core/flow/loss.ts'
-import type { ExportOptions } from '../core/netflow/encode/export-streams.ts'
-import { amount, isLoss, lossObject, lossSection } from './loss-report.ts'
+import { newLoss, type Loss } from '../../core/flow/loss.ts'
+import type { ExportOptions } from '../../core/netflow/encode/export-streams.ts'
+import { amount, isLoss, lossObject, lossSection } from '../loss-report.ts'
 
 /** What was exported, and what the version could not carry. */
 export interface Exported {

@@ -1,14 +1,14 @@
-import { FlowkitError } from '../core/flow/errors.ts'
+import { FlowkitError } from '../../core/flow/errors.ts'
 import {
   CORE_COUNTERS, COUNTER_COLUMNS, findCounter, type CounterColumn,
-} from '../core/netflow/sflow/counter-row.ts'
-import { counterEncoder, COUNTER_OUTPUTS, type CounterWriteRequest } from '../formats/counters.ts'
-import { readCounterInputs } from '../formats/locations.ts'
-import { nearest } from './argv.ts'
-import { kebab, type ExitCode } from './command.ts'
-import { UsageError } from './errors.ts'
-import { faultReporter, resolveRequest, type InputOptions } from './inputs.ts'
-import type { Io } from './io.ts'
+} from '../../core/netflow/sflow/counter-row.ts'
+import { counterEncoder, COUNTER_OUTPUTS, type CounterWriteRequest } from '../../formats/counters.ts'
+import { readCounterInputs } from '../../formats/locations.ts'
+import { nearest } from '../argv.ts'
+import { kebab, type ExitCode } from '../command.ts'
+import { UsageError } from '../errors.ts'
+import { faultReporter, resolveRequest, type InputOptions } from '../inputs.ts'
+import type { Io } from '../io.ts'
 
 /** The options of `flowkit read`. */
 interface ReadOptions extends InputOptions {

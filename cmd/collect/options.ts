@@ -1,11 +1,11 @@
 /** Values of `flowkit collect` that no other command has. */
 import { isIP } from 'node:net'
-import { FlowkitError } from '../core/flow/errors.ts'
-import { parsePrefix, type Prefix } from '../core/flow/prefix.ts'
-import { parseCount } from '../core/flow/quantity.ts'
-import { parseDestination, type Destination } from '../core/net/send.ts'
-import type { MulticastGroup } from '../core/net/udp-socket.ts'
-import type { SamplingRule } from '../core/netflow/sampling-rules.ts'
+import { FlowkitError } from '../../core/flow/errors.ts'
+import { parsePrefix, type Prefix } from '../../core/flow/prefix.ts'
+import { parseCount } from '../../core/flow/quantity.ts'
+import { parseDestination, type Destination } from '../../core/net/send.ts'
+import type { MulticastGroup } from '../../core/net/udp-socket.ts'
+import type { SamplingRule } from '../../core/netflow/sampling-rules.ts'
 
 const MAX_RATE = 0xffffffff
 

@@ -1,10 +1,10 @@
 /** The sockets of the threads of `flowkit collect`. */
-import { FlowkitError } from '../core/flow/errors.ts'
-import type { ListenAt } from '../core/net/endpoint.ts'
-import type { Inheritance } from '../core/net/monitor.ts'
-import { openLanes } from '../core/net/steering.ts'
-import type { CollectOptions } from './collect-plan.ts'
-import type { Io } from './io.ts'
+import { FlowkitError } from '../../core/flow/errors.ts'
+import type { ListenAt } from '../../core/net/endpoint.ts'
+import type { Inheritance } from '../../core/net/monitor.ts'
+import { openLanes } from '../../core/net/steering.ts'
+import type { CollectOptions } from './plan.ts'
+import type { Io } from '../io.ts'
 
 /**
  * Open the sockets of each of `workers` threads.

@@ -1,5 +1,5 @@
-import { FORGOTTEN, sumRows, type LedgerRow } from '../core/collector/ledger.ts'
-import type { CollectorReport } from '../core/collector/report.ts'
+import { FORGOTTEN, sumRows, type LedgerRow } from '../../core/collector/ledger.ts'
+import type { CollectorReport } from '../../core/collector/report.ts'
 
 /** Says each kind of fault once for each exporter, a hundred in all, and counts the rest. */
 export interface FaultLog {

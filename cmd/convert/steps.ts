@@ -1,15 +1,15 @@
 /** What `flowkit convert` does to flows: `--dedup`, `--biflow`, `--anonymise`. */
 import { readFile } from 'node:fs/promises'
 import { Type, type TBoolean, type TOptional, type TArray, type TString } from '@sinclair/typebox'
-import { FlowkitError } from '../core/flow/errors.ts'
-import { parsePrefix, type Prefix } from '../core/flow/prefix.ts'
-import { hmacPseudonyms, truncation, type AddressMap } from '../core/steps/address-map.ts'
-import { newAddressSet, type AddressSet } from '../core/steps/address-set.ts'
-import { anonymiser } from '../core/steps/anonymise.ts'
-import { stitcher } from '../core/steps/biflow.ts'
-import { cryptopan, CRYPTOPAN_KEY_SIZE } from '../core/steps/cryptopan.ts'
-import { deduplicator } from '../core/steps/dedup.ts'
-import type { FlowStep } from '../core/steps/step.ts'
+import { FlowkitError } from '../../core/flow/errors.ts'
+import { parsePrefix, type Prefix } from '../../core/flow/prefix.ts'
+import { hmacPseudonyms, truncation, type AddressMap } from '../../core/steps/address-map.ts'
+import { newAddressSet, type AddressSet } from '../../core/steps/address-set.ts'
+import { anonymiser } from '../../core/steps/anonymise.ts'
+import { stitcher } from '../../core/steps/biflow.ts'
+import { cryptopan, CRYPTOPAN_KEY_SIZE } from '../../core/steps/cryptopan.ts'
+import { deduplicator } from '../../core/steps/dedup.ts'
+import type { FlowStep } from '../../core/steps/step.ts'
 
 /** The options. */
 export const STEP_OPTIONS: {

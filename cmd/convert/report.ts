@@ -1,5 +1,5 @@
-import { rowsLost, type Loss } from '../core/flow/loss.ts'
-import { amount, isLoss, lossObject, lossSection } from './loss-report.ts'
+import { rowsLost, type Loss } from '../../core/flow/loss.ts'
+import { amount, isLoss, lossObject, lossSection } from '../loss-report.ts'
 
 /** What became of flows on their way from one format to another. */
 export interface Conversion {

@@ -1,19 +1,19 @@
 import { spawn } from 'node:child_process'
 import { unlink, writeFile } from 'node:fs/promises'
-import type { CollectorReport } from '../core/collector/report.ts'
-import { formatEndpoint, type ListenAt } from '../core/net/endpoint.ts'
-import { loadLibc } from '../core/net/ffi.ts'
-import type { Inheritance } from '../core/net/monitor.ts'
-import type { UdpReceiver } from '../core/net/udp-receiver.ts'
-import { openNotifier, watchdogInterval, type Notifier } from '../core/net/systemd.ts'
-import type { MetricsServer } from '../core/metrics/server.ts'
-import { faultLog, reportText } from './collect-log.ts'
-import type { CollectOptions, Plan } from './collect-plan.ts'
-import { collectAlone, collectInLanes, type CollectEvents, type Collecting } from './collect-threads.ts'
-import { kebab, type Configuration, type ExitCode } from './command.ts'
-import { explain, UsageError } from './errors.ts'
-import type { Io } from './io.ts'
-import { describePlace } from './sinks.ts'
+import type { CollectorReport } from '../../core/collector/report.ts'
+import { formatEndpoint, type ListenAt } from '../../core/net/endpoint.ts'
+import { loadLibc } from '../../core/net/ffi.ts'
+import type { Inheritance } from '../../core/net/monitor.ts'
+import type { UdpReceiver } from '../../core/net/udp-receiver.ts'
+import { openNotifier, watchdogInterval, type Notifier } from '../../core/net/systemd.ts'
+import type { MetricsServer } from '../../core/metrics/server.ts'
+import { faultLog, reportText } from './log.ts'
+import type { CollectOptions, Plan } from './plan.ts'
+import { collectAlone, collectInLanes, type CollectEvents, type Collecting } from './threads.ts'
+import { kebab, type Configuration, type ExitCode } from '../command.ts'
+import { explain, UsageError } from '../errors.ts'
+import type { Io } from '../io.ts'
+import { describePlace } from '../sinks.ts'
 
 /** Options that take effect when the configuration is read again; the others want a restart. */
 const CHANGEABLE = [
@@ -108,7 +108,7 @@ async function exitAtOnce(): Promise<void> {
 
 /** For sockets that a monitor has opened: nothing can be set any more. */
 async function adoptSocket(): Promise<(at: { readonly fd?: number }) => Promise<UdpReceiver>> {
-  const { adoptUdpReceiver } = await import('../core/net/udp-receiver.ts')
+  const { adoptUdpReceiver } = await import('../../core/net/udp-receiver.ts')
   return ({ fd = -1 }) => adoptUdpReceiver(fd)
 }
 
@@ -118,7 +118,7 @@ async function serveReport(
   if (metrics === undefined) return undefined
   try {
     const [{ collectorMetrics }, { serveMetrics }] = await Promise.all([
-      import('../core/metrics/collector-metrics.ts'), import('../core/metrics/server.ts'),
+      import('../../core/metrics/collector-metrics.ts'), import('../../core/metrics/server.ts'),
     ])
     return await serveMetrics(metrics, await collectorMetrics(() => collector.report()), () => true)
   } catch (error) {

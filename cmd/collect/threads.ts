@@ -1,16 +1,16 @@
 /** What collects: this thread, or several others. */
 import { join } from 'node:path'
-import { badDatagrams } from '../core/collector/bad-datagrams.ts'
-import { startCollector, type CollectorOptions } from '../core/collector/collector.ts'
-import { startLanes } from '../core/collector/lanes.ts'
-import type { CollectorReport } from '../core/collector/report.ts'
-import { inherit, openSpoolPlace, type FormerOptions } from '../core/collector/spool-place.ts'
-import type { ListenAt } from '../core/net/endpoint.ts'
-import type { TlsIdentity } from '../core/net/tls-acceptor.ts'
-import { settingsOf, spoolOptions, type CollectOptions, type Plan } from './collect-plan.ts'
-import { stackOf, type FaultLog } from './collect-log.ts'
-import { explain } from './errors.ts'
-import { expiryOf, openSink, sinkOf, type Place, type Retention, type SinkEvents } from './sinks.ts'
+import { badDatagrams } from '../../core/collector/bad-datagrams.ts'
+import { startCollector, type CollectorOptions } from '../../core/collector/collector.ts'
+import { startLanes } from '../../core/collector/lanes.ts'
+import type { CollectorReport } from '../../core/collector/report.ts'
+import { inherit, openSpoolPlace, type FormerOptions } from '../../core/collector/spool-place.ts'
+import type { ListenAt } from '../../core/net/endpoint.ts'
+import type { TlsIdentity } from '../../core/net/tls-acceptor.ts'
+import { settingsOf, spoolOptions, type CollectOptions, type Plan } from './plan.ts'
+import { stackOf, type FaultLog } from './log.ts'
+import { explain } from '../errors.ts'
+import { expiryOf, openSink, sinkOf, type Place, type Retention, type SinkEvents } from '../sinks.ts'
 
 /** A running collector, of one thread or several. */
 export interface Collecting {
@@ -110,6 +110,7 @@ export async function collectInLanes(
 
   const lanes = await startLanes<LaneTask>({
     ...former,
+    lane: 'cmd/collect/lane',
     onFile(path, rows) {
       former.onFile(path, rows)
       expire()

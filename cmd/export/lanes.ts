@@ -1,12 +1,12 @@
-import { spoofLane, udpLane, type Lane, type LaneOptions, type SpoofLane } from '../core/net/lanes.ts'
-import { openSender, type Destination, type UdpSender } from '../core/net/send.ts'
-import { openSpoofer } from '../core/net/spoof.ts'
-import { streamLane, type StreamLane } from '../core/net/stream-lane.ts'
-import type { TlsTrust } from '../core/net/stream-sender.ts'
-import type { Undelivered } from './export-report.ts'
-import { dial } from './export-targets.ts'
-import type { Io } from './io.ts'
-import { amount } from './loss-report.ts'
+import { spoofLane, udpLane, type Lane, type LaneOptions, type SpoofLane } from '../../core/net/lanes.ts'
+import { openSender, type Destination, type UdpSender } from '../../core/net/send.ts'
+import { openSpoofer } from '../../core/net/spoof.ts'
+import { streamLane, type StreamLane } from '../../core/net/stream-lane.ts'
+import type { TlsTrust } from '../../core/net/stream-sender.ts'
+import type { Undelivered } from './report.ts'
+import { dial } from './targets.ts'
+import type { Io } from '../io.ts'
+import { amount } from '../loss-report.ts'
 
 /** Most bytes of a datagram, and of a message by a connection, which no packet must hold. */
 const DATAGRAM = 1400

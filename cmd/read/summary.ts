@@ -1,12 +1,12 @@
-import { readLedger, type ArchivedLedgerRow } from '../core/archive/ledger-files.ts'
-import type { Window } from '../core/duck/survey.ts'
-import type { FlowReader } from '../core/flow/stream.ts'
-import { formatTime } from '../core/flow/time.ts'
-import { completeness, missingOf } from '../core/query/completeness.ts'
-import { addToSummary, newSummary, type Summary } from '../core/query/summary.ts'
-import type { Input, InputFault } from '../formats/locations.ts'
-import type { Io } from './io.ts'
-import { renderReport, type ReportTable } from './report.ts'
+import { readLedger, type ArchivedLedgerRow } from '../../core/archive/ledger-files.ts'
+import type { Window } from '../../core/duck/survey.ts'
+import type { FlowReader } from '../../core/flow/stream.ts'
+import { formatTime } from '../../core/flow/time.ts'
+import { completeness, missingOf } from '../../core/query/completeness.ts'
+import { addToSummary, newSummary, type Summary } from '../../core/query/summary.ts'
+import type { Input, InputFault } from '../../formats/locations.ts'
+import type { Io } from '../io.ts'
+import { renderReport, type ReportTable } from '../report.ts'
 
 /** What `flowkit read --summary` is asked for. */
 export interface SummaryRequest extends Window {
