@@ -139,7 +139,7 @@ test('--user: all threads of all workers are confined, and their sockets are tho
   await untilTaken(collector, 12)
   const threads = threadsOf(Number(child))
   // a thread that has just begun has the name of the one that began it
-  assert.ok(threads.filter(({ name }) => name === 'collector-lane').length >= 3)
+  assert.ok(threads.filter(({ name }) => name === 'collect/lane').length >= 3)
   const confined = 'Uid: 65534 65534 65534 65534 CapEff: 0000000000000000 NoNewPrivs: 1 Seccomp: 2'
   assert.deepEqual(threads.filter(({ status }) => status !== confined), [])
   const { exitCode, stderr } = await collector.stop()
