@@ -3,6 +3,7 @@ import { findCommand, runWords } from './run.ts'
 
 /** The commands, in the order of the overview. Each is loaded when it is called for. */
 const COMMANDS: CommandTable = {
+  capture: async () => (await import('./capture.ts')).capture,
   collect: async () => (await import('./collect.ts')).collect,
   read: async () => (await import('./read.ts')).read,
   convert: async () => (await import('./convert.ts')).convert,

@@ -1,33 +1,21 @@
-import { Type, type TString, type TTransform } from '@sinclair/typebox'
+import { Type } from '@sinclair/typebox'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { newLoss } from '../core/flow/loss.ts'
-import { parseCount } from '../core/flow/quantity.ts'
-import type { ExportVersion } from '../core/netflow/encode/encode.ts'
-import { DEFAULT_EXPORT, type ExportOptions } from '../core/netflow/encode/export-streams.ts'
+import { DEFAULT_EXPORT } from '../core/netflow/encode/export-streams.ts'
 import { parseTraffic, TRAFFIC_KEYS } from '../core/netflow/generate/options.ts'
-import { V8_SCHEMES } from '../core/netflow/v8.ts'
 import { refuseExisting } from '../core/output-file.ts'
 import { readInputs } from '../formats/locations.ts'
 import { choice, defineCommand, duration, kebab, type Command, type ExitCode } from './command.ts'
-import { UsageError } from './errors.ts'
 import { writeFlowCapture, writeTraffic, writeTrafficCapture } from './export/file.ts'
-import type { SendEncoding } from './export/lanes.ts'
-import {
-  exportLines, exportObject, isLossy, versionName, type Export, type Exported,
-} from './export/report.ts'
+import { encodingOf, rateOption, refuseByVersion, speedOption } from './export/options.ts'
+import { exportLines, exportObject, isLossy, type Export, type Exported } from './export/report.ts'
 import { sendFlows, sendTraffic, type SendOptions } from './export/send.ts'
-import { targetOf, trustOf, type Target, type TlsOptions } from './export/targets.ts'
+import { refuseByStream, targetOf, trustOf, type Target, type TlsOptions } from './export/targets.ts'
+import { VERSIONS, versionName, versionOf } from './export/version.ts'
 import { faultReporter, INPUT_OPTIONS, resolveRequest } from './inputs.ts'
 
-const AGGREGATED = Object.keys(V8_SCHEMES).map((scheme) => `8.${scheme}`)
-const VERSIONS = ['1', '5', '6', '7', ...AGGREGATED, '9', '10', 'sflow']
 /** Flows a second where nothing else is asked for: most collectors keep up with it. */
 const DEFAULT_RATE = 50_000
-/** What a datagram of sFlow must have room for, bytes. */
-const MIN_SFLOW = 800
-/** Engine type and id are a byte each. */
-const MOST_ENGINES = 65_535
-
 /** Options that say how flows become datagrams, which `--generate` says in its own words. */
 const ENCODING = ['version', 'mtu', 'templateRefresh', 'sourceId', 'sampling'] as const
 const SELECTING = ['fromFormat', 'since', 'until', 'last', 'filter', 'filterFile', 'strict'] as const
@@ -45,8 +33,9 @@ export const exportCommand: Command = defineCommand({
   ],
   options: Type.Object({
     to: Type.Array(Type.String({ title: 'LOCATION' }), {
-      description: 'udp://HOST:PORT, for IPFIX also tcp:// and tls:// (several get a copy each), or a file: '
-        + '.pcap or .pcapng; with --generate also .parquet, or a folder for an archive',
+      description: 'udp://HOST:PORT, for IPFIX also tcp:// and tls:// (several get a copy each; ?version=V '
+        + 'behind one is its own), or a file: .pcap or .pcapng; with --generate also .parquet, or a '
+        + 'folder for an archive',
     }),
     generate: Type.Optional(Type.String({
       title: 'TRAFFIC',
@@ -113,8 +102,9 @@ export const exportCommand: Command = defineCommand({
     + '\n\nFlows are exported by this machine, of which IPFIX and v9 tell where they came from; with '
     + '--spoof, and in a capture, their exporters send them once more. Generated exporters send from '
     + 'addresses of their own to 127.0.0.0/8, else from ports of their own. Files of flows have generated '
-    + 'traffic without its faults.\n\nA collector at tcp:// or tls:// that goes away is waited for, a minute long, and then sent '
-    + 'nothing until it is back. What did not arrive is told at the end, which is then an exit with 3.',
+    + 'traffic without its faults.\n\nA collector at tcp:// or tls:// that goes away is waited for, a minute '
+    + 'long, and then sent nothing until it is back. What did not arrive is told at the end, which is then '
+    + 'an exit with 3.',
   examples: [
     {
       command: "flowkit export --generate 'flows=1000,exporters=4,versions=5/9/10' --to udp://127.0.0.1:2055",
@@ -140,12 +130,13 @@ export const exportCommand: Command = defineCommand({
       if (used) throw new FlowkitError('ERR_OPTION', `Cannot use --${kebab(used)} ${beside}`)
     }
     const target = targetOf(options.to)
+    const targets = target.kind === 'wire' ? target.targets : []
+    const destinations = targets.map(({ destination }) => destination)
     if (options.rate !== undefined) refuse(['speed'], 'beside --rate')
     if (target.kind !== 'wire') {
       refuse([...SENDING, ...TLS], `with "${target.path}": a file is written at once`)
       if (!force && !target.appends) await refuseExisting(target.path)
     } else {
-      const { destinations } = target
       const stream = destinations.find(({ protocol }) => protocol !== 'udp')
       if (stream) refuse(['spoof'], `with "${stream.name}": only datagrams come from any address`)
       if (!destinations.some(({ protocol }) => protocol === 'tls')) refuse(TLS, 'without a --to of tls://')
@@ -154,7 +145,7 @@ export const exportCommand: Command = defineCommand({
     const how = sendOptionsOf(target, options)
 
     function finish(outcome: Exported & Partial<Export>): ExitCode {
-      const places = target.kind === 'wire' ? target.destinations.map(({ name }) => name) : [target.path]
+      const places = target.kind === 'wire' ? destinations.map(({ name }) => name) : [target.path]
       const done: Export = {
         inputs: 0, faults: 0, readerLoss: newLoss(), undelivered: [], places, isFile: target.kind !== 'wire',
         unit: unitOf(target), format: formatOf(target, options), ...outcome,
@@ -176,7 +167,15 @@ export const exportCommand: Command = defineCommand({
       refuse(SELECTING, 'beside --generate')
       if (args.length > 0) throw new FlowkitError('ERR_OPTION', `Cannot read "${args[0]}" beside --generate`)
       const traffic = parseTraffic(generate)
-      for (const version of traffic.versions) refuseByStream(target, version, 'versions=10')
+      const told = targets.find(({ version }) => version !== undefined)
+      if (told) {
+        const wanted = 'beside --generate: its own text says it'
+        throw new FlowkitError('ERR_OPTION', `Cannot use the version of "${told.destination.name}" ${wanted}`)
+      }
+      for (const number of traffic.versions) {
+        const version = versionOf(String(number))
+        for (const destination of destinations) refuseByStream(destination, version, 'versions=10')
+      }
       if (how) return finish(await sendTraffic(traffic, how, io))
       if (target.kind === 'capture') {
         return finish(await writeTrafficCapture(traffic, target.path, target.format, io))
@@ -192,7 +191,11 @@ export const exportCommand: Command = defineCommand({
       throw new FlowkitError('ERR_OPTION', 'Cannot use --loop with standard input: it can be read only once')
     }
     const encoding = encodingOf(options)
-    refuseByStream(target, encoding.version, '--version 10')
+    if (target.kind === 'capture') refuseByVersion(encoding.version, encoding)
+    for (const { destination, version = encoding.version } of targets) {
+      refuseByStream(destination, version, '--version 10')
+      refuseByVersion(version, encoding)
+    }
     const { inputs, ...window } = await resolveRequest(args, options, io)
     const faults = faultReporter(io)
     const readerLoss = newLoss()
@@ -227,87 +230,23 @@ function sendOptionsOf(target: Target, options: TlsOptions & {
   if (target.kind !== 'wire') return undefined
   const { speed, rate = DEFAULT_RATE, loop, balance, spoof } = options
   const pace = speed === undefined ? { rate } : { speed }
-  return { destinations: target.destinations, tls: trustOf(options), pace, loop, balance, spoof }
-}
-
-/** @throws UsageError if something goes by a connection that is not IPFIX */
-function refuseByStream(target: Target, version: ExportOptions['version'] | number, advice: string): void {
-  if (target.kind !== 'wire') return
-  const known = typeof version === 'number' ? { version: version as ExportVersion['version'] } : version
-  const stream = target.destinations.find(({ protocol }) => protocol !== 'udp')
-  if (!stream || (known !== 'sflow' && known.version === 10)) return
-  const wanted = `only IPFIX goes by connections, by ${advice}`
-  throw new UsageError(`Cannot send ${versionName(known)} to ${stream.name}: ${wanted}`)
+  return { targets: target.targets, tls: trustOf(options), pace, loop, balance, spoof }
 }
 
 /** What flows go out in. */
 function unitOf(target: Target): Export['unit'] {
   if (target.kind === 'flows') return undefined
-  const isStream = target.kind === 'wire' && target.destinations.some(({ protocol }) => protocol !== 'udp')
-  return isStream ? 'message' : 'datagram'
+  const targets = target.kind === 'wire' ? target.targets : []
+  return targets.some(({ destination }) => destination.protocol !== 'udp') ? 'message' : 'datagram'
 }
 
 /** What flows go out as. */
 function formatOf(
-  target: Target, { generate, version }: { readonly generate?: string, readonly version?: string },
+  target: Target, { generate, version = '10' }: { readonly generate?: string, readonly version?: string },
 ): string {
   if (target.kind === 'flows') return target.format.name
-  return generate === undefined ? versionName(versionOf(version)) : 'generated'
-}
-
-/** What the options say of how flows become datagrams. */
-function encodingOf({ version: text, mtu, templateRefresh = 60_000, sourceId = 0, sampling }: {
-  readonly version?: string
-  readonly mtu?: number
-  readonly templateRefresh?: number
-  readonly sourceId?: number
-  readonly sampling?: number
-}): SendEncoding {
-  const version = versionOf(text)
-  if (version === 'sflow') {
-    if (mtu !== undefined && mtu < MIN_SFLOW) {
-      const wanted = `at least ${MIN_SFLOW} for sFlow`
-      throw new UsageError(`Cannot use option --mtu: expected ${wanted}, found "${mtu}"`)
-    }
-  } else if (version.version < 9 && sourceId > MOST_ENGINES) {
-    const wanted = `at most ${MOST_ENGINES} for v${version.version}`
-    throw new UsageError(`Cannot use option --source-id: expected ${wanted}, found "${sourceId}"`)
-  }
-  const { agent } = DEFAULT_EXPORT
-  return { version, maxSize: mtu, templateRefresh: templateRefresh * 1000, domain: sourceId, agent, sampling }
-}
-
-/** The version that one of VERSIONS names. */
-function versionOf(text: string = '10'): ExportOptions['version'] {
-  if (text === 'sflow') return text
-  const [number, scheme] = text.split('.').map(Number)
-  const version = number as ExportVersion['version']
-  return scheme === undefined ? { version } : { version, scheme }
-}
-
-/** An option such as `10x`. */
-function speedOption(description: string): TTransform<TString, number> {
-  const expected = 'a speed such as 1x, 0.5x, 10x or max'
-  const schema = Type.String({ title: '1x|10x|max', expected, description })
-  return Type.Transform(schema)
-    .Decode((text) => {
-      const [, digits] = /^(\d+(?:\.\d+)?)x$/.exec(text) ?? []
-      if (text === 'max') return Infinity
-      if (Number(digits) > 0) return Number(digits)
-      throw new FlowkitError('ERR_OPTION', `Cannot use speed "${text}": expected one such as 10x`)
-    })
-    .Encode((times) => times === Infinity ? 'max' : `${times}x`)
-}
-
-/** An option such as `100K/s`. */
-function rateOption(description: string): TTransform<TString, number> {
-  const expected = 'flows a second such as 500/s or 100K/s'
-  const schema = Type.String({ title: 'N/s', expected, description })
-  return Type.Transform(schema)
-    .Decode((text) => {
-      const rate = parseCount(text.replace(/\/s$/, ''))
-      if (rate !== undefined && rate > 0) return rate
-      throw new FlowkitError('ERR_OPTION', `Cannot use rate "${text}": expected one such as 100K/s`)
-    })
-    .Encode((flows) => `${flows}/s`)
+  if (generate !== undefined) return 'generated'
+  const usual = versionOf(version)
+  const versions = target.kind === 'wire' ? target.targets.map((each) => each.version ?? usual) : [usual]
+  return [...new Set(versions.map(versionName))].join(' or ')
 }

@@ -5,7 +5,7 @@ import { explain, UsageError } from './errors.ts'
 import { openSession, type Session } from './io.ts'
 
 /** Commands of later versions. */
-const PLANNED = ['capture', 'serve']
+const PLANNED = ['serve']
 
 /** Run one command line, to the end of the process: here errors become messages and exit codes. */
 export async function runWords(

@@ -6,6 +6,7 @@ import {
 } from '@sinclair/typebox'
 import { ARCHIVE_LAYOUT, openExpiry, type Limits } from '../core/archive/expire.ts'
 import { openNamedExpiry } from '../core/archive/expire-named.ts'
+import type { FileNames } from '../core/archive/file-names.ts'
 import { defaultArchive } from '../core/archive/places.ts'
 import { fileSink } from '../core/collector/file-sink.ts'
 import { archiveSink, expiringSink, type Sink } from '../core/collector/sink.ts'
@@ -75,6 +76,8 @@ export interface Place {
   readonly format: string
   /** As `WriteRequest.compression`; absent: what the format does unless told. */
   readonly compression?: string
+  /** What its files are called; absent: as the format has it. */
+  readonly names?: FileNames
 }
 
 /** How often files may begin, in ms. */
@@ -172,12 +175,13 @@ export function openSink(place: Place, events: SinkEvents): Sink {
 }
 
 /** The sink of a place, which keeps everything. @param interval as of `fileSink` */
-export function sinkOf({ path, format, compression }: Place, interval: () => number): Sink {
+export function sinkOf(place: Place, interval: () => number): Sink {
+  const { path, format, compression } = place
   if (format === ARCHIVE) return archiveSink(path)
-  const { fileNames } = formatOf(format)
+  const names = namesOf(place)
   return fileSink(path, {
-    extension: extensionOf({ path, format, ...compression !== undefined && { compression } }),
-    ...fileNames && { names: fileNames },
+    extension: extensionOf(place),
+    ...names && { names },
     async create(file, segment) {
       const { writer } = await openOutput(file, {
         format, ident: segment, ...compression !== undefined && { compression }, force: true,
@@ -191,10 +195,14 @@ export function sinkOf({ path, format, compression }: Place, interval: () => num
 /** Lets go of what is beyond the limits in a place. */
 export function expiryOf(place: Place, { retention, onExpired, onError }: SinkEvents): () => Promise<void> {
   const { path, format } = place
-  const { fileNames } = formatOf(format)
-  const expire = fileNames ? openNamedExpiry(path, fileNames)
+  const names = namesOf(place)
+  const expire = names ? openNamedExpiry(path, names)
     : openExpiry(path, format === ARCHIVE ? ARCHIVE_LAYOUT : { tables: ['.'], extension: extensionOf(place) })
   return () => expire(retention(), Date.now() * 1000).then(onExpired, onError)
+}
+
+function namesOf({ format, names }: Place): FileNames | undefined {
+  return names ?? formatOf(format).fileNames
 }
 
 function extensionOf({ format, compression }: Place): string {

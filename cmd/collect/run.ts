@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { unlink, writeFile } from 'node:fs/promises'
 import type { CollectorReport } from '../../core/collector/report.ts'
 import { formatEndpoint, type ListenAt } from '../../core/net/endpoint.ts'
@@ -13,6 +12,7 @@ import { collectAlone, collectInLanes, type CollectEvents, type Collecting } fro
 import { kebab, type Configuration, type ExitCode } from '../command.ts'
 import { explain, UsageError } from '../errors.ts'
 import type { Io } from '../io.ts'
+import { runHook, untilAborted } from '../running.ts'
 import { describePlace } from '../sinks.ts'
 
 /** Options that take effect when the configuration is read again; the others want a restart. */
@@ -177,42 +177,10 @@ function summarize({ counters, sinks, spool, forwards }: CollectorReport, io: Io
   return dropped + unwritten + spool.waiting > 0 ? 3 : 0
 }
 
-/** Run the command for a file; what it prints goes where our talk goes. */
-function runHook(command: string, path: string, io: Io): void {
-  const env = { ...io.env, FLOWKIT_FILE: path }
-  const child = spawn(command, { shell: true, env, stdio: ['ignore', 2, 2] })
-  child.on('error', (error) => io.talk.error(`Cannot run "${command}": ${error.message}`))
-  child.on('exit', (code, signal) => {
-    if (code !== 0) io.talk.error(`Cannot run "${command}": it ended with ${signal ?? `exit code ${code}`}`)
-  })
-}
-
 function startWatchdog(
   collector: Collecting, notifier: Notifier, io: Io, service: number,
 ): NodeJS.Timeout | undefined {
   const every = watchdogInterval(io.env, service)
   if (every === undefined) return undefined
   return setInterval(() => void collector.pulse().then(() => notifier.watchdog()), every)
-}
-
-/** Wait for the end; do what signals ask for, and `rotate` on the wall clock's multiples of the interval. */
-function untilAborted(
-  io: Io, every: () => number, signals: Readonly<Partial<Record<NodeJS.Signals, () => void>>>,
-  rotate: () => void,
-): Promise<void> {
-  if (io.signal.aborted) return Promise.resolve()
-  return new Promise((resolve) => {
-    const next = () => setTimeout(tick, every() - Date.now() % every())
-    let timer = next()
-    function tick(): void {
-      rotate()
-      timer = next()
-    }
-    for (const [name, action] of Object.entries(signals)) process.on(name, action)
-    io.signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      for (const [name, action] of Object.entries(signals)) process.off(name, action)
-      resolve()
-    }, { once: true })
-  })
 }

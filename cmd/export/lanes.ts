@@ -1,10 +1,14 @@
+import type { FlowBatch } from '../../core/flow/batch.ts'
+import { newLoss, type Loss } from '../../core/flow/loss.ts'
+import { balancer } from '../../core/net/balance.ts'
 import { spoofLane, udpLane, type Lane, type LaneOptions, type SpoofLane } from '../../core/net/lanes.ts'
 import { openSender, type Destination, type UdpSender } from '../../core/net/send.ts'
 import { openSpoofer } from '../../core/net/spoof.ts'
 import { streamLane, type StreamLane } from '../../core/net/stream-lane.ts'
 import type { TlsTrust } from '../../core/net/stream-sender.ts'
-import type { Undelivered } from './report.ts'
-import { dial } from './targets.ts'
+import { worstLoss, type Undelivered } from './report.ts'
+import { dial, type WireTarget } from './targets.ts'
+import { versionName, type SendVersion } from './version.ts'
 import type { Io } from '../io.ts'
 import { amount } from '../loss-report.ts'
 
@@ -14,83 +18,124 @@ const STREAM_MESSAGE = 16_384
 
 /** Where flows go. */
 export interface Ways {
-  readonly destinations: readonly Destination[]
+  readonly targets: readonly WireTarget[]
   readonly tls: TlsTrust
-  /** Share the flows among the destinations, instead of giving all to each. */
+  /** Share the flows among the targets, instead of giving all to each. */
   readonly balance: boolean
   /** Send from the exporters' addresses. */
   readonly spoof: boolean
 }
 
-/** How flows are encoded. */
+/** How flows are encoded; the version is that of targets that tell none. */
 export interface SendEncoding extends Omit<LaneOptions, 'maxSize'> {
   /** Most bytes of a datagram, and of a message by a connection; unless told, what suits either. */
-  readonly maxSize: number | undefined
+  readonly maxSize?: number | undefined
   /** Sampling rate of flows that tell none. */
-  readonly sampling: number | undefined
-}
-
-/** Open ways to all destinations. */
-export interface Lanes {
-  readonly lanes: readonly Lane[]
-  /** Send what waits, and end. */
-  close(): Promise<void>
-  /** What did not arrive. */
-  undelivered(): Undelivered[]
+  readonly sampling?: number | undefined
 }
 
 /**
- * Open ways to all destinations: what goes to several as the same datagrams shares one.
+ * Ways to all targets.
  *
- * @throws FlowkitError, or the system error, about the first destination that cannot be sent to
+ * For each batch, wait until they are `ready`, then `encode` it. What does not fill a datagram waits for
+ * more, so `flush` them once a second or so (v8 aggregates until then), and before `close`.
+ */
+export interface Lanes {
+  /** Datagrams and messages so far; those that several targets get count once. */
+  readonly messages: number
+  /** Wait until there is room for more; lets events happen meanwhile. */
+  ready(): Promise<void>
+  /** Encode and send all rows of `batch`, which stays as it is. */
+  encode(batch: FlowBatch): void
+  /** Send what waits for more flows. */
+  flush(): void
+  /** What the versions could not carry so far; of copies, as much as the one that lost most. */
+  loss(): Loss
+  /** Send what the system has not taken yet, and end. */
+  close(): Promise<void>
+  /** What did not arrive, so far. */
+  undelivered(): Undelivered[]
+}
+
+/** A sender of datagrams, and what they are. */
+interface Datagrams {
+  readonly sender: UdpSender
+  readonly version: SendVersion
+}
+
+/**
+ * Open ways to all targets: what goes to several as the same datagrams is encoded once.
+ *
+ * @throws FlowkitError, or the system error, about the first target that cannot be sent to
  */
 export async function openLanes(
-  { maxSize, ...encoding }: SendEncoding, { destinations, tls, balance, spoof }: Ways, io: Io,
+  { maxSize, version: usual, ...encoding }: SendEncoding, { targets, tls, balance, spoof }: Ways, io: Io,
 ): Promise<Lanes> {
-  const senders: UdpSender[] = []
+  const senders: Datagrams[] = []
   const streams: (readonly [name: string, lane: StreamLane])[] = []
   const spoofed: SpoofLane[] = []
-  const close = async () => {
-    await Promise.all([...senders, ...streams.map(([, lane]) => lane)].map((each) => each.close()))
+  const end = async () => {
+    await Promise.all([...senders.map(({ sender }) => sender), ...streams.map(([, lane]) => lane)]
+      .map((each) => each.close()))
   }
 
-  async function openStream(destination: Destination): Promise<StreamLane> {
+  async function openStream(destination: Destination, version: SendVersion): Promise<StreamLane> {
     const { name } = destination
     const open = () => dial(destination, tls)
-    return streamLane(await open(), open, { ...encoding, maxSize: maxSize ?? STREAM_MESSAGE }, io.signal, {
+    const options = { ...encoding, version, maxSize: maxSize ?? STREAM_MESSAGE }
+    return streamLane(await open(), open, options, io.signal, {
       onLost: (reason) => io.talk.warn(`${name}: the connection is lost, trying again: ${reason}`),
       onBack: () => io.talk.info(`${name}: connected again`),
     })
   }
 
-  function datagramLane(group: readonly UdpSender[]): Lane {
-    const options = { ...encoding, maxSize: maxSize ?? DATAGRAM, agent: group[0].address }
-    if (!spoof) return udpLane(group, options)
-    const lane = spoofLane(group, options)
+  function datagramLane(group: readonly Datagrams[]): Lane {
+    const [{ version, sender: { address: agent } }] = group
+    const options = { ...encoding, version, maxSize: maxSize ?? DATAGRAM, agent }
+    const all = group.map(({ sender }) => sender)
+    if (!spoof) return udpLane(all, options)
+    const lane = spoofLane(all, options)
     spoofed.push(lane)
     return lane
   }
 
   try {
-    for (const destination of destinations) {
-      if (destination.protocol !== 'udp') streams.push([destination.name, await openStream(destination)])
-      else senders.push(await (spoof ? openSpoofer : openSender)(destination))
+    for (const { destination, version = usual } of targets) {
+      const { name, protocol } = destination
+      if (protocol !== 'udp') streams.push([name, await openStream(destination, version)])
+      else senders.push({ sender: await (spoof ? openSpoofer : openSender)(destination), version })
     }
   } catch (error) {
-    await close()
+    await end()
     throw error
   }
-  const groups = balance ? senders.map((sender) => [sender]) : copies(senders, spoof)
+  const groups = balance ? senders.map((each) => [each]) : copies(senders, spoof)
+  const lanes = [...groups.map(datagramLane), ...streams.map(([, lane]) => lane)]
+  const split = balance ? balancer(lanes.length) : undefined
   return {
-    lanes: [...groups.map(datagramLane), ...streams.map(([, lane]) => lane)],
+    get messages() { return lanes.reduce((sum, lane) => sum + lane.messages, 0) },
+    async ready() {
+      for (const lane of lanes) await lane.ready()
+    },
+    encode(batch) {
+      const parts = split?.(batch)
+      for (let i = 0; i < lanes.length; i++) lanes[i].encode(parts?.[i] ?? batch)
+    },
+    flush() {
+      for (const lane of lanes) lane.flush()
+    },
+    loss() {
+      if (balance) return lanes.reduce((sum, lane) => lane.addLoss(sum), newLoss())
+      return worstLoss(lanes.map((lane) => lane.addLoss(newLoss())))
+    },
     async close() {
-      await close()
+      await end()
       const others = spoofed.reduce((sum, lane) => sum + lane.others, 0)
       const how = "sent from this machine's own address: their exporters have one of another family"
       if (others > 0) io.talk.warn(`${amount(others, 'flow')} ${how}`)
     },
     undelivered: () => [
-      ...undeliveredBy(senders),
+      ...undeliveredBy(senders.map(({ sender }) => sender)),
       ...streams.filter(([, { breaks }]) => breaks > 0).map(([place, { lost, reason }]) => {
         return { place, count: lost, unit: 'flow' as const, reason }
       }),
@@ -98,11 +143,12 @@ export async function openLanes(
   }
 }
 
-/** Senders that may be sent the same datagrams. */
-function copies(senders: readonly UdpSender[], spoof: boolean): UdpSender[][] {
-  const families = () => [4, 6].map((each) => senders.filter(({ family }) => family === each))
-  const groups = spoof ? families() : [[...senders]]
-  return groups.filter((group) => group.length > 0)
+/** Senders that may be sent the same datagrams: of one version, and from exporters of one family to spoof. */
+function copies(senders: readonly Datagrams[], spoof: boolean): Datagrams[][] {
+  const groups = Map.groupBy(senders, ({ version, sender }) => {
+    return versionName(version) + (spoof ? ` ${sender.family}` : '')
+  })
+  return [...groups.values()]
 }
 
 /** What senders could not send, or learned to be lost. */

@@ -1,5 +1,4 @@
 import { newLoss, type Loss } from '../../core/flow/loss.ts'
-import type { ExportOptions } from '../../core/netflow/encode/export-streams.ts'
 import { amount, isLoss, lossObject, lossSection } from '../loss-report.ts'
 
 /** What was exported, and what the version could not carry. */
@@ -77,13 +76,6 @@ export function exportObject(
     }),
     reader: lossObject(readerLoss), writer: lossObject(loss),
   }
-}
-
-/** The name of a version. */
-export function versionName(version: ExportOptions['version']): string {
-  if (version === 'sflow') return 'sFlow'
-  if (version.version === 10) return 'IPFIX'
-  return version.scheme === undefined ? `NetFlow v${version.version}` : `NetFlow v8.${version.scheme}`
 }
 
 /** What copies of the same flows have lost: of each thing as much as the copy that lost most of it. */

@@ -1,7 +1,8 @@
 import { newLoss, rowsLost } from '../../core/flow/loss.ts'
 import type { FlowReader } from '../../core/flow/stream.ts'
-import { balancer, receiverOf } from '../../core/net/balance.ts'
+import { receiverOf } from '../../core/net/balance.ts'
 import { allReady } from '../../core/net/lanes.ts'
+import { readAhead } from '../../core/net/read-ahead.ts'
 import {
   cutter, pacer, processTimer, replayDatagrams, replayFlows, type FlowSink, type Pace,
 } from '../../core/net/replay.ts'
@@ -12,14 +13,16 @@ import { setSampling } from '../../core/netflow/encode/set-sampling.ts'
 import { generateDatagrams } from '../../core/netflow/generate/datagrams.ts'
 import type { TrafficOptions } from '../../core/netflow/generate/options.ts'
 import { openLanes, undeliveredBy, type SendEncoding, type Ways } from './lanes.ts'
-import { worstLoss, type Exported, type Undelivered } from './report.ts'
+import type { Exported, Undelivered } from './report.ts'
 import { dial } from './targets.ts'
 import type { Io } from '../io.ts'
 
 /** Datagrams sent before events get a turn. */
 const BURST = 64
-/** How long a datagram waits for more flows, and how long NetFlow v8 aggregates them, ms. */
+/** How long a datagram waits for more flows by rate, and by speed, which keeps their distances, ms. */
 const LONGEST_WAIT = 1000
+const SHORT_WAIT = 20
+/** How long NetFlow v8 aggregates flows, ms. */
 const AGGREGATION = 60_000
 
 /** Where, and how fast, flows are sent. */
@@ -38,28 +41,23 @@ export interface Sent extends Exported {
 export async function sendFlows(
   open: () => FlowReader, encoding: SendEncoding, how: SendOptions, io: Io,
 ): Promise<Sent> {
-  const { pace, loop, balance } = how
-  const { version, sampling } = encoding
-  const { lanes, close, undelivered } = await openLanes(encoding, how, io)
-  const split = balancer(lanes.length)
+  const { pace, loop, targets } = how
+  const { version: usual, sampling } = encoding
+  const lanes = await openLanes(encoding, how, io)
+  const aggregates = targets.every(({ version = usual }) => version !== 'sflow' && version.version === 8)
   let read = 0
 
   const sink: FlowSink = {
-    longestWait: version !== 'sflow' && version.version === 8 ? AGGREGATION : LONGEST_WAIT,
+    longestWait: aggregates ? AGGREGATION : 'speed' in pace ? SHORT_WAIT : LONGEST_WAIT,
     async take(batch) {
       read += batch.length
       if (sampling !== undefined) setSampling(batch, sampling)
-      const parts = balance ? split(batch) : lanes.map(() => batch)
-      for (const [i, lane] of lanes.entries()) {
-        await lane.ready()
-        lane.encode(parts[i])
-      }
+      await lanes.ready()
+      lanes.encode(batch)
     },
     async flush() {
-      for (const lane of lanes) {
-        await lane.ready()
-        lane.flush()
-      }
+      await lanes.ready()
+      lanes.flush()
     },
   }
 
@@ -69,22 +67,21 @@ export async function sendFlows(
   try {
     for (let before = -1; read > before && (loop || before < 0) && !schedule.stopped; cut.again()) {
       before = read // a round without flows is the last
-      await replayFlows(open(), cut, schedule, sink)
+      await replayFlows(readAhead(open()), cut, schedule, sink)
     }
     await sink.flush()
   } finally {
-    await close()
+    await lanes.close()
     done()
   }
-  const losses = lanes.map((lane) => lane.addLoss(newLoss()))
-  const loss = balance ? lanes.reduce((sum, lane) => lane.addLoss(sum), newLoss()) : worstLoss(losses)
-  const messages = lanes.reduce((sum, lane) => sum + lane.messages, 0)
-  return { read, flows: read - rowsLost(loss), messages, loss, undelivered: undelivered() }
+  const loss = lanes.loss()
+  const { messages } = lanes
+  return { read, flows: read - rowsLost(loss), messages, loss, undelivered: lanes.undelivered() }
 }
 
 /** Send generated traffic; each round is the same, as of exporters that were restarted. */
 export async function sendTraffic(traffic: TrafficOptions, how: SendOptions, io: Io): Promise<Sent> {
-  const { destinations, pace, loop, balance } = how
+  const { targets, pace, loop, balance } = how
   const speed = 'speed' in pace ? pace.speed : pace.rate * traffic.span / 1e6 / traffic.flows
   const schedule = pacer(processTimer(io.signal))
   const senders: TrafficSender[] = []
@@ -92,7 +89,7 @@ export async function sendTraffic(traffic: TrafficOptions, how: SendOptions, io:
   let messages = 0
   const done = io.talk.progress(() => `${messages} messages sent`)
   try {
-    for (const destination of destinations) senders.push(await openTrafficSender(destination, how, io))
+    for (const { destination } of targets) senders.push(await openTrafficSender(destination, how, io))
     let due = 0
     do {
       const source = generateDatagrams(traffic)

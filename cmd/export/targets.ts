@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
 import { FlowkitError } from '../../core/flow/errors.ts'
+import type { Protocol } from '../../core/net/endpoint.ts'
 import { parseDestination, type Destination } from '../../core/net/send.ts'
 import { connectionFault } from '../../core/net/stream-faults.ts'
 import { openStreamSender, type StreamSender, type TlsTrust } from '../../core/net/stream-sender.ts'
@@ -10,10 +11,17 @@ import type { FlowFormat } from '../../formats/format.ts'
 import { FORMATS } from '../../formats/index.ts'
 import { netflowPcap } from '../../formats/netflow-pcap.ts'
 import { UsageError } from '../errors.ts'
+import { VERSIONS, versionName, versionOf, type SendVersion } from './version.ts'
+
+/** Where flows go by the network, and what they go as, if that is told. */
+export interface WireTarget {
+  readonly destination: Destination
+  readonly version?: SendVersion
+}
 
 /** Where flows go. */
 export type Target =
-  | { readonly kind: 'wire', readonly destinations: readonly Destination[] }
+  | { readonly kind: 'wire', readonly targets: readonly WireTarget[] }
   | (FileTarget & { readonly kind: 'capture', readonly format: CaptureFormat })
   | (FileTarget & { readonly kind: 'flows', readonly format: FlowFormat, readonly create: Create })
 
@@ -26,6 +34,7 @@ interface FileTarget {
 type Create = NonNullable<FlowFormat['create']>
 
 const PROTOCOLS = ['udp', 'tcp', 'tls'] as const
+const VERSION_WORDS = VERSIONS.join(', ').replace(/8\.1, .*(?=, 9)/, '8.1 to 8.14')
 
 /**
  * What the values of --to name.
@@ -45,7 +54,7 @@ export function targetOf(places: readonly string[]): Target {
   const path = places.find((_, i) => schemes[i] === undefined)
   if (path === undefined) {
     const isOwn = (i: number) => PROTOCOLS.filter((protocol) => protocol === schemes[i])
-    return { kind: 'wire', destinations: places.map((place, i) => parseDestination(place, isOwn(i))) }
+    return { kind: 'wire', targets: places.map((place, i) => destinationOf(place, isOwn(i))) }
   }
   if (places.length > 1) {
     throw new FlowkitError('ERR_OPTION', `Cannot export to "${path}" beside others: a file is the only --to`)
@@ -65,6 +74,32 @@ function fileTarget(path: string): Target {
   }
   const known = 'udp://, tcp:// or tls://HOST:PORT, a file .pcap, .pcapng or .parquet, or a folder'
   throw new FlowkitError('ERR_OPTION', `Cannot export to "${path}": expected ${known}`)
+}
+
+/**
+ * Read `udp://HOST:PORT`, or a URL of another of `protocols`, with `?version=V` behind it if that is told.
+ *
+ * @throws FlowkitError ERR_OPTION; UsageError for a version that does not go this way
+ */
+export function destinationOf(name: string, protocols: readonly Protocol[] = PROTOCOLS): WireTarget {
+  const at = name.indexOf('?')
+  if (at < 0) return { destination: parseDestination(name, protocols) }
+  const destination = { ...parseDestination(name.slice(0, at), protocols), name }
+  const [, text] = /^\?version=([\w.]+)$/.exec(name.slice(at)) ?? []
+  if (text === undefined || !VERSIONS.includes(text)) {
+    const wanted = `?version= with one of ${VERSION_WORDS}`
+    throw new FlowkitError('ERR_OPTION', `Cannot export to "${name}": expected ${wanted}`)
+  }
+  const version = versionOf(text)
+  refuseByStream(destination, version, '?version=10')
+  return { destination, version }
+}
+
+/** @throws UsageError if something is to go by a connection that is not IPFIX */
+export function refuseByStream({ protocol, name }: Destination, version: SendVersion, advice: string): void {
+  if (protocol === 'udp' || (version !== 'sflow' && version.version === 10)) return
+  const wanted = `only IPFIX goes by connections, by ${advice}`
+  throw new UsageError(`Cannot send ${versionName(version)} to ${name}: ${wanted}`)
 }
 
 /** Options of TLS: files in PEM, and a name. */

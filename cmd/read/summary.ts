@@ -80,20 +80,21 @@ function summaryText({ types, exporters, ledger, ...rest }: SummaryObject): stri
   if (ledger) {
     const table = renderReport(ledgerTable(ledger), 'table').trimEnd().split('\n')
     lines.push('ledger, since each exporter was first heard', ...table.map((line) => `  ${line}`))
-    lines.push(completeness(ledger))
+    lines.push(...completeness(ledger))
   }
   return `${lines.join('\n')}\n`
 }
 
 function ledgerTable(ledger: readonly ArchivedLedgerRow[]): ReportTable {
+  const hasPackets = ledger.some(({ packets }) => packets !== undefined)
   return {
     columns: [
-      'exporter', 'datagrams', 'malformed', 'flows', 'filtered', 'samples', 'waiting', 'given up', 'missing',
+      'exporter', ...hasPackets ? ['packets'] : [], 'datagrams', 'malformed', 'flows', 'filtered', 'samples', 'waiting', 'given up', 'missing',
     ],
     rows: ledger.map((row) => {
       const { held_sets: held = 0, late_sets: late = 0, abandoned_sets: abandoned = 0 } = row
       return [
-        row.exporter, row.datagrams ?? 0, row.faulty ?? 0, row.records ?? 0, row.filtered ?? 0,
+        row.exporter, ...hasPackets ? [row.packets ?? 0] : [], row.datagrams ?? 0, row.faulty ?? 0, row.records ?? 0, row.filtered ?? 0,
         row.counter_samples ?? 0, held - late - abandoned, abandoned, missingOf(row) || '0',
       ]
     }),

@@ -36,10 +36,15 @@ export interface LedgerRow {
   readonly expired_templates: number
   /** How far the exporter's clock is behind, by its latest message: receipt less export; null: none told. */
   readonly clock_skew_ms: number | null
+  /** Of an interface that packets are captured from: received, and dropped since they came too fast. */
+  readonly packets?: number
+  readonly missing_packets?: number
 }
 
-/** What can be summed up of rows. */
-export type LedgerSums = Readonly<Record<Exclude<keyof LedgerRow, 'exporter' | 'clock_skew_ms'>, number>>
+/** What can be summed up of rows of exporters. */
+export type LedgerSums = Readonly<Record<
+  Exclude<keyof LedgerRow, 'exporter' | 'clock_skew_ms' | 'packets' | 'missing_packets'>, number
+>>
 
 const NOTHING: LedgerSums = {
   datagrams: 0, bytes: 0, records: 0, filtered: 0, options_records: 0, counter_samples: 0, templates: 0,
@@ -97,6 +102,16 @@ export function closedLedger(exporters: Exporters): ArchivedRow[] {
 /** A segment has ended, the ledger of which nobody wants. */
 export function endLedger(exporters: Exporters): void {
   exporters.asOf = Math.max(exporters.asOf + 1, Math.floor(exporters.received / 1000))
+}
+
+/** The ledger of a capture, for the archive: a row an interface, under its name. @param now ms since the epoch */
+export function captureLedger(
+  interfaces: readonly { readonly name: string, readonly received: number, readonly dropped: number }[],
+  now: number,
+): ArchivedRow[] {
+  return interfaces.map(({ name, received, dropped }) => ({
+    ...NOTHING, exporter: name, clock_skew_ms: null, packets: received, missing_packets: dropped, as_of_ms: now,
+  }))
 }
 
 function rowOf(exporter: string, counters: ExporterCounters, sequences: SequenceSums): LedgerRow {

@@ -66,6 +66,15 @@ export class FlowCache {
     this.stretch = Math.ceil(idleTimeout / TURNS_OF_IDLE)
   }
 
+  /** Takes the flows that end. */
+  get ended(): FlowBatch {
+    return this.rows.batch
+  }
+
+  set ended(batch: FlowBatch) {
+    this.rows.batch = batch
+  }
+
   /** Flows that go on. */
   get size(): number {
     return this.table.size

@@ -50,8 +50,9 @@ const TUNNEL_FIELDS = [ID.tunSrcAddr, ID.tunDstAddr, ID.tunProto]
 
 /** Makes rows of flows that ended. */
 export class FlowRows {
+  /** Takes the rows. */
+  batch: FlowBatch
   private readonly table: FlowTable
-  private readonly batch: FlowBatch
   private readonly sampling: number
   private readonly shapes: Map<number, Shape> = new Map()
   private readonly indices: Map<number, number> = new Map() // of shapes in the batch

@@ -53,12 +53,6 @@ const WORK = 256
  * within 30 s, otherwise in a flow without ports.
  */
 export class FlowMeter {
-  /**
-   * Flows that ended and were not yet taken: read them, then `clear` it. It is always this batch.
-   *
-   * `add` appends few at a time, `expire` and `flush` stop at BATCH_SIZE.
-   */
-  readonly finished: FlowBatch = new FlowBatch(BATCH_SIZE + 4 * WORK)
   /** What became of packets and flows. */
   readonly stats: MeterStats = {
     packets: 0, bytes: 0, skipped: 0, metered: 0, tunnelFragments: 0, unknownLink: 0, wireless: 0, notIp: 0,
@@ -80,12 +74,36 @@ export class FlowMeter {
     const { biflow, inner, sample, seed, ...bounds } = checkOptions(options)
     // another for each meter, so that nobody can send packets whose keys meet in one place
     const scatter = Math.floor(Math.random() * 2 ** 32) | 0
-    this.cache = new FlowCache({ ...bounds, biflow, sample, scatter }, this.finished, this.stats)
+    const finished = new FlowBatch(BATCH_SIZE + 4 * WORK)
+    this.cache = new FlowCache({ ...bounds, biflow, sample, scatter }, finished, this.stats)
     this.fragments = new FragmentTable(scatter)
     this.isBiflow = biflow
     this.isInner = inner
     this.threshold = 2 ** 32 / sample
     this.random = seed | 0
+  }
+
+  /**
+   * Flows that ended and were not yet taken: read them, then `clear` it, or `exchange` it for another.
+   *
+   * `add` appends few at a time, `expire` and `flush` stop at BATCH_SIZE.
+   */
+  get finished(): FlowBatch {
+    return this.cache.ended
+  }
+
+  /**
+   * Take the batch of flows that ended, and give another, of which the meter makes its `finished`.
+   *
+   * @param batch without rows; what it was used for before does not matter
+   * @returns what was `finished`, from now on the caller's
+   * @throws RangeError if it has rows
+   */
+  exchange(batch: FlowBatch): FlowBatch {
+    if (batch.length > 0) throw new RangeError(`Cannot go on with a batch of ${batch.length} rows: 0 wanted`)
+    const { finished } = this
+    this.cache.ended = batch
+    return finished
   }
 
   /** Flows that go on. */
@@ -146,8 +164,8 @@ export class FlowMeter {
    * @returns whether it stopped because `finished` has BATCH_SIZE rows: then take them, and call it again
    */
   expire(now: number): boolean {
-    const { cache, finished } = this
-    while (finished.length < BATCH_SIZE) if (cache.setTime(now, WORK)) return false
+    const { cache } = this
+    while (cache.ended.length < BATCH_SIZE) if (cache.setTime(now, WORK)) return false
     return true
   }
 
@@ -157,8 +175,9 @@ export class FlowMeter {
    * @returns whether there are flows in `finished`: take them, and call it again until there are none
    */
   flush(): boolean {
-    while (this.finished.length < BATCH_SIZE && this.cache.endOne()) continue
-    return this.finished.length > 0
+    const { cache } = this
+    while (cache.ended.length < BATCH_SIZE && cache.endOne()) continue
+    return cache.ended.length > 0
   }
 
   /** Count a packet of which no addresses could be read. */

@@ -22,13 +22,13 @@ export interface CaptureInput {
  * (pcapng's Simple Packet Block) has that of the one before it.
  *
  * @param onFault told of damage; a file that cannot be read further ends there, and the next one follows
- * @returns the flows, in batches that are reused
+ * @returns the flows, in batches that are reused, unless the meter is given another by `exchange` before the
+ * next is asked for
  */
 export async function* meterCaptures(
   inputs: Iterable<CaptureInput> | AsyncIterable<CaptureInput>, meter: FlowMeter,
   onFault: (fault: InputFault) => void,
 ): FlowReader {
-  const { finished } = meter
   let time = 0
   for await (const { name, chunks } of inputs) {
     const capture = new CaptureReader()
@@ -43,9 +43,9 @@ export async function* meterCaptures(
           const { bytes, start, length, originalLength, linkType } = packet
           if (packet.time !== 0) time = packet.time
           meter.add(bytes, start, start + length, originalLength, time, linkType, 0)
-          if (finished.length < BATCH_SIZE) continue
-          yield finished
-          finished.clear()
+          if (meter.finished.length < BATCH_SIZE) continue
+          yield meter.finished
+          meter.finished.clear()
         }
       }
       capture.end()
@@ -55,7 +55,7 @@ export async function* meterCaptures(
     }
   }
   while (meter.flush()) {
-    yield finished
-    finished.clear()
+    yield meter.finished
+    meter.finished.clear()
   }
 }

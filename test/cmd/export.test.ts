@@ -161,6 +161,18 @@ test('several receivers get a copy each, or share the flows', async () => {
   b.socket.close()
 })
 
+test('each of several receivers can have a version of its own', async () => {
+  const [five, nine, ten] = [await receiver(), await receiver(), await receiver()]
+  const urls = [`${five.url}?version=5`, `${nine.url}?version=9`, ten.url]
+  const said = await exported(DEMO, ...urls.flatMap((url) => ['--to', url]))
+  for (const [version, { socket, datagrams }] of [[5, five], [9, nine], [10, ten]] as const) {
+    assert.deepEqual(new Set(datagrams.map((datagram) => datagram.readUInt16BE(0))), new Set([version]))
+    socket.close()
+  }
+  assert.ok(said.includes(` sent to ${urls.join(', ')}\n`), said)
+  assert.match(said, /^flowkit: NetFlow v5 or NetFlow v9 or IPFIX could not carry$/m)
+})
+
 test('SIGINT ends a loop with a summary', async () => {
   const { socket, url, datagrams } = await receiver()
   for (const source of [[V5], ['--generate', 'flows=100,span=1s']]) {
@@ -228,6 +240,16 @@ test('export refuses what it cannot do, in one line', async () => {
     ['--generate flows=1,versions=10/5 --to tcp://127.0.0.1:9', 2,
       'send NetFlow v5 to tcp://127.0.0.1:9: only IPFIX goes by connections, by versions=10'],
     [`${DEMO} --to tcp://127.0.0.1:9`, 1, 'connect to tcp://127.0.0.1:9: connection refused'],
+    [`${DEMO} --to tls://127.0.0.1:9?version=5`, 2,
+      'send NetFlow v5 to tls://127.0.0.1:9?version=5: only IPFIX goes by connections, by ?version=10'],
+    [`${DEMO} --to ${url}?version=4`, 1, `export to "${url}?version=4": expected ?version= with one of `
+      + '1, 5, 6, 7, 8.1 to 8.14, 9, 10, sflow'],
+    [`${DEMO} --to ${url}?mtu=600`, 1, `export to "${url}?mtu=600": expected ?version= with one of `
+      + '1, 5, 6, 7, 8.1 to 8.14, 9, 10, sflow'],
+    [`${DEMO} --to ${url}?version=5 --source-id 65536`, 2,
+      'use option --source-id: expected at most 65535 for v5, found "65536"'],
+    [`--generate flows=1 --to ${url}?version=5`, 1,
+      `use the version of "${url}?version=5" beside --generate: its own text says it`],
     [`${DEMO} --to x.pcap --to ${url}`, 1, 'export to "x.pcap" beside others: a file is the only --to'],
     [`${DEMO} --to x.pcap --loop`, 1, 'use --loop with "x.pcap": a file is written at once'],
     [`${DEMO} --to ${url} --balance`, 1, 'use --balance with one --to'],

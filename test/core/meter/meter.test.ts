@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { BATCH_SIZE } from '../../../core/flow/batch.ts'
+import { BATCH_SIZE, FlowBatch } from '../../../core/flow/batch.ts'
 import { FlowMeter } from '../../../core/meter/meter.ts'
 import { ethernet, ipv4, ipv6, udp, uint } from '../pcap/frames.ts'
 import {
-  A, ACK, B, ended, feeder, flushed, ip4, pick, segment, SYN, tcp,
+  A, ACK, B, ended, feeder, flushed, ip4, pick, rowsOf, segment, SYN, tcp,
 } from './packets.ts'
 
 function zeros(srcPort: number, dstPort: number, size: number): string {
@@ -214,3 +214,41 @@ test('the meter holds thousands of flows, and gives all of them in batches', () 
   assert.equal(seen.size, 20_000)
   assert.deepEqual(sizes, [BATCH_SIZE, BATCH_SIZE, 20_000 - 2 * BATCH_SIZE])
 })
+
+test('the batch of finished flows can be exchanged for another, whatever that was used for', () => {
+  const meter = new FlowMeter({ idleTimeout: 1e6 })
+  const add = feeder(meter)
+  const other = new FlowBatch(1)
+  other.append(rowOf('0303000000000000'), 0)
+  other.clear()
+  const first = meter.finished
+  const told: (string | number)[][][] = []
+  for (let i = 0; i < 4; i++) {
+    add(i * 10, segment(ACK))
+    add(i * 10, ip4(1, '0301000000000000'))
+    add(i * 10 + 4, ip4(17, zeros(1000, 53, 4)))
+    const given = i % 2 === 0 ? other : first
+    const taken = meter.exchange(given)
+    assert.equal(taken, given === other ? first : other)
+    assert.equal(meter.finished, given)
+    told.push(pick(rowsOf(taken), 'flow_start', 'proto', 'dst_port', 'icmp_code'))
+    taken.clear()
+  }
+  const rows = (at: number): (string | number)[][] => [[at, 6, 443, '-'], [at, 1, '-', 1]]
+  assert.deepEqual(told, [rows(0), [[4, 17, 53, '-'], ...rows(10)], [[14, 17, 53, '-'], ...rows(20)],
+    [[24, 17, 53, '-'], ...rows(30)]])
+  assert.deepEqual(pick(flushed(meter), 'flow_start', 'dst_port'), [[34, 53]])
+})
+
+test('a batch with rows is no place for finished flows', () => {
+  const meter = new FlowMeter()
+  assert.throws(() => meter.exchange(rowOf('0303000000000000')), RangeError)
+})
+
+/** A batch with the flow of an ICMP packet. */
+function rowOf(icmp: string): FlowBatch {
+  const meter = new FlowMeter()
+  feeder(meter)(0, ip4(1, icmp))
+  meter.flush()
+  return meter.finished
+}

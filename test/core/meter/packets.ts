@@ -59,7 +59,12 @@ export function record(at: number, packet: string): string {
 
 /** A pcap file of such records, of IP packets without a link. */
 export function pcap(...records: string[]): Uint8Array {
-  return bytesOf(`a1b2c3d4000200040000000000000000${uint(65535, 4)}${uint(101, 4)}${records.join('')}`)
+  return pcapOf(101, records)
+}
+
+/** A pcap file of such records, of packets of that LINKTYPE_. */
+export function pcapOf(linkType: number, records: readonly string[]): Uint8Array {
+  return bytesOf(`a1b2c3d4000200040000000000000000${uint(65535, 4)}${uint(linkType, 4)}${records.join('')}`)
 }
 
 /** Gives the meter packets, in hexadecimal, as IP without a link unless told otherwise; `at` in seconds. */

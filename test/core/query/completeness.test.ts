@@ -11,21 +11,32 @@ test('what is missing is told in the units of the protocols', () => {
 })
 
 test('completeness is a sentence about all exporters', () => {
-  assert.equal(completeness([{ exporter: 'a' }]),
-    'complete: nothing is missing by the sequence numbers of the exporter')
-  assert.equal(completeness([{ exporter: 'a' }, { exporter: 'b' }]),
-    'complete: nothing is missing by the sequence numbers of all 2 exporters')
-  assert.equal(completeness([{ exporter: 'a', missing_messages: 1 }]),
-    'incomplete: missing by the sequence numbers of the exporter: 1 message')
-  assert.equal(completeness([
+  assert.deepEqual(completeness([{ exporter: 'a' }]),
+    ['complete: nothing is missing by the sequence numbers of the exporter'])
+  assert.deepEqual(completeness([{ exporter: 'a' }, { exporter: 'b' }]),
+    ['complete: nothing is missing by the sequence numbers of all 2 exporters'])
+  assert.deepEqual(completeness([{ exporter: 'a', missing_messages: 1 }]),
+    ['incomplete: missing by the sequence numbers of the exporter: 1 message'])
+  assert.deepEqual(completeness([
     { exporter: 'a', missing_messages: 3 }, { exporter: 'b', missing_flows: 0 },
     { exporter: 'c', missing_messages: 4, missing_records: 60 },
-  ]), 'incomplete: missing by the sequence numbers of 2 of 3 exporters: 7 messages, 60 data records')
-  assert.equal(completeness([{ exporter: 'a' }, { exporter: 'forgotten', missing_flows: 2 }]),
-    'incomplete: missing by the sequence numbers of exporters that were forgotten: 2 flows')
-  assert.equal(completeness([
+  ]), ['incomplete: missing by the sequence numbers of 2 of 3 exporters: 7 messages, 60 data records'])
+  assert.deepEqual(completeness([{ exporter: 'a' }, { exporter: 'forgotten', missing_flows: 2 }]),
+    ['incomplete: missing by the sequence numbers of exporters that were forgotten: 2 flows'])
+  assert.deepEqual(completeness([
     { exporter: 'a', missing_flows: 1 }, { exporter: 'forgotten', missing_flows: 2 },
-  ]), 'incomplete: missing by the sequence numbers of the exporter and exporters that were forgotten: 3 flows')
-  assert.equal(completeness([{ exporter: 'a' }, { exporter: 'forgotten' }]),
-    'complete: nothing is missing by the sequence numbers of the exporter')
+  ]), ['incomplete: missing by the sequence numbers of the exporter and exporters that were forgotten: 3 flows'])
+  assert.deepEqual(completeness([{ exporter: 'a' }, { exporter: 'forgotten' }]),
+    ['complete: nothing is missing by the sequence numbers of the exporter'])
+})
+
+test('completeness of a capture is told of its interfaces', () => {
+  const rows = [
+    { exporter: 'eth0', packets: 10, missing_packets: 0 }, { exporter: 'eth1', packets: 5, missing_packets: 0 },
+  ]
+  assert.deepEqual(completeness(rows), ['complete: no packets were dropped at eth0, eth1'])
+  assert.deepEqual(completeness([{ exporter: 'a' }, { ...rows[0], missing_packets: 7 }]), [
+    'complete: nothing is missing by the sequence numbers of the exporter',
+    'incomplete: 7 packets dropped at eth0',
+  ])
 })
