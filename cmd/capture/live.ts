@@ -126,12 +126,15 @@ async function openOutputs(plan: CapturePlan, options: CaptureOptions, io: Io): 
   try {
     if (targets.length > 0) outputs.push(await wireOutput(targets, io))
     for (const single of singles) outputs.push(await singleOutput(single, options.force, io))
+    for (const place of places) {
+      const sink = openSink(place, { retention: () => retention, onExpired, onError })
+      outputs.push(await sinkOutput(sink, events))
+    }
   } catch (error) {
     await Promise.all(outputs.map((output) => output.abort()))
     throw error
   }
-  const sinks = places.map((place) => openSink(place, { retention: () => retention, onExpired, onError }))
-  return [...outputs, ...sinks.map((sink) => sinkOutput(sink, events))]
+  return outputs
 }
 
 function openCapture(

@@ -46,11 +46,13 @@ export interface FileEvents {
 /**
  * Files in a folder, which begin anew at each rotation. What cannot be written is lost up to the next
  * rotation, and counted; then it is tried again.
+ *
+ * @throws the system error where nothing can be written to begin with
  */
-export function sinkOutput(sink: Sink, { onFile, onError }: FileEvents): LiveOutput {
+export async function sinkOutput(sink: Sink, { onFile, onError }: FileEvents): Promise<LiveOutput> {
   const inTurn = newTurns()
   let next = newSegment(Date.now())
-  let writer: SegmentWriter | undefined
+  let writer: SegmentWriter | undefined = await sink.open(next)
   let isBroken = false
   let rows = 0 // since the last rotation
   let lost = 0
