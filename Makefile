@@ -35,6 +35,7 @@ bench: build ## Measure it beside nfdump and others
 
 soak: build ## Kill it, then load it for long: make soak MINUTES=10 KILLS=100
 	@node test/soak.ts --minutes $(or $(MINUTES),10) --kills $(or $(KILLS),100)
+	@node test/soak-capture.ts --minutes $(or $(MINUTES),10)
 
 fuzz: $(MODULES) ## Feed it damaged input for a while
 	@node test/fuzz/netflow.ts --count 1000000
