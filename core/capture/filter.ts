@@ -1,136 +1,118 @@
-/** Filter expressions of libpcap, pcap-filter(7), as programs that the kernel runs for each packet. */
-import { spawnSync } from 'node:child_process'
-import { FlowkitError } from '../flow/errors.ts'
-import type { Instruction } from '../net/bpf.ts'
-import { loadLibc } from '../net/ffi.ts'
-import {
-  ERROR_SIZE, NO_NETMASK, badExpression, loadPcap, type PcapLibrary, type Pointer,
-} from './pcap-library.ts'
+/** Filter expressions of libpcap, pcap-filter(7), for packets of interfaces and of capture files. */
+import { LINK_80211, LINK_ETHERNET, LINK_RAW } from '../pcap/headers.ts'
+import { loadCompiler, type Compiled, type FilterCompiler } from './filter-compiler.ts'
+import { filterMachine, type FilterMachine } from './filter-machine.ts'
+import { badExpression } from './pcap-library.ts'
 
-/** A filter, compiled for the two kinds of packets that sockets give; a text says why it cannot be. */
+/** A filter that the kernel runs, compiled for the two kinds of packets that sockets give. */
 export interface PacketFilter {
   /** For frames of Ethernet. */
-  readonly ethernet: readonly Instruction[] | string
+  readonly ethernet: Compiled
   /** For IP packets without a link header. */
-  readonly ip: readonly Instruction[] | string
+  readonly ip: Compiled
 }
 
 /** What a filter is compiled with. */
 export interface FilterOptions {
   /** Bytes that are kept of a packet that passes. */
   readonly snaplen: number
-  /** Interfaces that are to be captured from, of which one at least is there and up. */
+  /** What is to be captured from, as LiveCaptureOptions has it. */
   readonly interfaces: readonly string[]
 }
 
-const DLT_EN10MB = 1 // pcap/dlt.h
-const DLT_RAW = 12
 const LOOPBACK = 'lo'
-const HELP = 'it takes libpcap or tcpdump to compile it, and neither is installed (Debian: apt-get install libpcap0.8)'
 
 /**
- * Compile an expression: by libpcap, or by tcpdump where there is no libpcap that can be called.
+ * Compile an expression for the kernel.
  *
  * @throws FlowkitError ERR_SYNTAX with what libpcap says of it; ERR_UNSUPPORTED where nothing can compile it
  */
 export async function compileFilter(expression: string, options: FilterOptions): Promise<PacketFilter> {
-  const filter = await compileByLibrary(expression, options) ?? compileByTcpdump(expression, options)
-  if (typeof filter.ethernet === 'string' && typeof filter.ip === 'string') throw badExpression(filter.ethernet)
-  return filter
-}
-
-async function compileByLibrary(
-  expression: string, options: FilterOptions,
-): Promise<PacketFilter | undefined> {
-  let pcap: PcapLibrary | undefined
-  try {
-    pcap = await loadPcap()
-  } catch (error) {
-    if (!(error instanceof FlowkitError)) throw error
-  }
-  if (pcap === undefined) return undefined
-  const { memoryAt } = await loadLibc()
-
-  function compile(handle: Pointer): readonly Instruction[] | string {
-    const program = new Uint8Array(16)
-    if (pcap!.compile(handle, program, expression, 1, NO_NETMASK) < 0) return pcap!.geterr(handle)
-    const view = new DataView(program.buffer)
-    const length = view.getUint32(0, true)
-    const code = new DataView(memoryAt(view.getBigUint64(8, true), length * 8))
-    const instructions = Array.from({ length }, (_, i): Instruction => {
-      const at = i * 8 // struct bpf_insn: u_short code, u_char jt, jf, u_int k
-      return [code.getUint16(at, true), code.getUint8(at + 2), code.getUint8(at + 3), code.getUint32(at + 4, true)]
-    })
-    pcap!.freeCode(program)
-    return instructions
-  }
-  function using<T>(handle: Pointer, use: (handle: Pointer) => T): T {
-    try {
-      return use(handle)
-    } finally {
-      pcap!.close(handle)
-    }
-  }
-  return {
-    ethernet: using(openLive(pcap, options) ?? pcap.openDead(DLT_EN10MB, options.snaplen), (handle) => {
-      const program = compile(handle)
-      return typeof program !== 'string' && asksTags(expression) && !isLive(pcap, handle) ? NO_TAGS : program
-    }),
-    ip: using(pcap.openDead(DLT_RAW, options.snaplen), compile),
-  }
+  const compiler = await loadCompiler()
+  const ip = compiler.forLink(expression, LINK_RAW, options.snaplen)
+  const ethernet = asksKernel(expression)
+    ? compileAsking(compiler, expression, options)
+    : compiler.forLink(expression, LINK_ETHERNET, options.snaplen)
+  if (typeof ethernet === 'string' && typeof ip === 'string') throw badExpression(ethernet)
+  return { ethernet, ip }
 }
 
 /**
- * Linux takes VLAN tags off before packets come to a socket, and tells of them beside: only for an interface that
- * is open does libpcap make programs that look there.
+ * Whether an expression asks for what Linux tells beside a packet, as VLAN tags, which it takes off before
+ * packets come to a socket. Only for an interface that is open does libpcap make programs that look there.
  */
-const NO_TAGS = 'VLAN tags cannot be asked for without an interface that is up and may be opened'
-
-function asksTags(expression: string): boolean {
-  return /\bvlan\b/.test(expression)
+function asksKernel(expression: string): boolean {
+  return /\b(vlan|inbound|outbound|ifindex)\b/.test(expression)
 }
 
-/** Whether a handle is of an interface: others have no descriptor. */
-function isLive(pcap: PcapLibrary, handle: Pointer): boolean {
-  return pcap.selectableFd(handle) >= 0
-}
-
-const SMALL_BUFFER = 65_536 // bytes: no packets are read
-
-/** An interface with frames of Ethernet, one of those wanted if possible; undefined where none may be opened. */
-function openLive(pcap: PcapLibrary, { snaplen, interfaces }: FilterOptions): Pointer | undefined {
-  for (const name of [...interfaces, LOOPBACK]) {
-    const handle = pcap.create(name, new Uint8Array(ERROR_SIZE))
-    if (handle === null) continue
-    pcap.setSnaplen(handle, snaplen)
-    pcap.setBufferSize(handle, SMALL_BUFFER)
-    if (pcap.activate(handle) >= 0 && pcap.datalink(handle) === DLT_EN10MB) return handle
-    pcap.close(handle)
+/** With one of the interfaces wanted, if possible: another one will do. */
+function compileAsking(
+  compiler: FilterCompiler, expression: string, { snaplen, interfaces }: FilterOptions,
+): Compiled {
+  for (const name of [...interfaces.filter((name) => !name.endsWith('*')), LOOPBACK]) {
+    const program = compiler.forInterface(expression, name, snaplen)
+    if (typeof program !== 'string') return program
   }
-  return undefined
+  const program = compiler.forLink(expression, LINK_ETHERNET, snaplen)
+  const needs = 'without an interface that is up and may be opened'
+  return typeof program === 'string' ? program : `VLAN tags and directions cannot be asked for ${needs}`
 }
 
-function compileByTcpdump(expression: string, { snaplen, interfaces }: FilterOptions): PacketFilter {
-  function compile(...about: string[]): readonly Instruction[] | string {
-    const args = ['-s', `${snaplen}`, ...about, '-ddd', '--', expression]
-    const { error, status, stdout, stderr } = spawnSync('tcpdump', args, { encoding: 'utf8', env: PLAIN })
-    if (error) throw new FlowkitError('ERR_UNSUPPORTED', `Cannot use BPF expression: ${HELP}`)
-    if (status !== 0) return reasonOf(stderr)
-    const lines = stdout.trim().split('\n').slice(1) // the first has their number
-    return lines.map((line) => line.split(' ').map(Number) as [number, number, number, number])
-  }
-  const live = asksTags(expression) ? [...interfaces, LOOPBACK] : []
-  const ethernet = live.map((name) => compile('-i', name)).find((program) => typeof program !== 'string')
-  return {
-    ethernet: ethernet ?? (live.length > 0 ? NO_TAGS : compile('-y', 'EN10MB')),
-    ip: compile('-y', 'RAW'),
-  }
-}
+/**
+ * Whether a packet of a capture file passes: the one in `bytes` from `start` to `end`.
+ *
+ * @param wireLength bytes it had on the wire
+ * @param linkType its LINKTYPE_; of packets without one, -1, none passes
+ * @throws FlowkitError ERR_SYNTAX where the expression cannot be used for packets of this link type
+ */
+export type FileFilter = (
+  bytes: Uint8Array, start: number, end: number, wireLength: number, linkType: number,
+) => boolean
 
-const PLAIN: NodeJS.ProcessEnv = { PATH: process.env['PATH'], LC_ALL: 'C' }
+/** Bytes of a packet, at most: what was captured of it is what a file has. */
+const WHOLE = 2 ** 18
+const LINK_SLL2 = 276
+/** Link types of which one at least must do for an expression. */
+const USUAL_LINKS = [LINK_ETHERNET, LINK_RAW, LINK_80211, LINK_SLL2]
+/** BPF_LD | BPF_ABS, and the offsets that are not of the packet but ask the kernel: SKF_AD_OFF. */
+const LOAD = 0x20
+const BESIDE = 2 ** 32 - 0x1000
+const NOT_IN_FILES = 'it asks for what capture files do not tell'
 
-/** What tcpdump says last, without its name. */
-export function reasonOf(stderr: string): string {
-  const lines = stderr.trim().split('\n').filter((line) => line.startsWith('tcpdump: '))
-  return lines.at(-1)?.slice('tcpdump: '.length) ?? 'tcpdump failed'
+/**
+ * Compile an expression for capture files: for each link type when the first packet of it comes.
+ *
+ * @throws FlowkitError ERR_SYNTAX with what libpcap says of it; ERR_UNSUPPORTED where nothing can compile it
+ */
+export async function compileFileFilter(expression: string): Promise<FileFilter> {
+  const compiler = await loadCompiler()
+  const machines = new Map<number, FilterMachine | string>()
+
+  function machineFor(linkType: number): FilterMachine | string {
+    let machine = machines.get(linkType)
+    if (machine === undefined) {
+      const program = compiler.forLink(expression, linkType, WHOLE)
+      machine = typeof program === 'string' ? program
+        : program.some(([code, , , value]) => (code & 0xe7) === LOAD && value >= BESIDE) ? NOT_IN_FILES
+        : filterMachine(program)
+      machines.set(linkType, machine)
+    }
+    return machine
+  }
+  if (USUAL_LINKS.every((linkType) => typeof machineFor(linkType) === 'string')) {
+    throw badExpression(String(machineFor(LINK_ETHERNET)))
+  }
+
+  let machine: FilterMachine | undefined
+  let machineLink = -1
+  return (bytes, start, end, wireLength, linkType) => {
+    if (linkType !== machineLink) {
+      if (linkType < 0) return false
+      const found = machineFor(linkType)
+      if (typeof found === 'string') throw badExpression(found)
+      machine = found
+      machineLink = linkType
+    }
+    return machine !== undefined && machine(bytes, start, end, wireLength) !== 0
+  }
 }

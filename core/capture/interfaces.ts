@@ -40,8 +40,8 @@ export interface InterfaceFinder {
 export const INTERFACE_LIST = '/proc/net/dev'
 
 /**
- * Asks the kernel, by a descriptor of INTERFACE_LIST and a socket of any kind: this also works in a process that
- * may open neither. The caller closes the socket.
+ * Asks the kernel, by a descriptor of INTERFACE_LIST and a socket of any kind: this also works in a process
+ * that may open neither. The caller closes the socket.
  */
 export function socketFinder(libc: Libc, list: number, socket: number): InterfaceFinder {
   const request = new Uint8Array(IFREQ_SIZE)
@@ -59,7 +59,8 @@ export function socketFinder(libc: Libc, list: number, socket: number): Interfac
       const index = view.getInt32(NAME_SIZE, true)
       if (!ask(SIOCGIFHWADDR, name)) return undefined
       const type = view.getUint16(NAME_SIZE, true)
-      return { name, index, type, isUp: ask(SIOCGIFFLAGS, name) && (view.getUint16(NAME_SIZE, true) & IFF_UP) > 0 }
+      const isUp = ask(SIOCGIFFLAGS, name) && (view.getUint16(NAME_SIZE, true) & IFF_UP) > 0
+      return { name, index, type, isUp }
     },
     close: () => fs.closeSync(list),
   }
@@ -102,7 +103,7 @@ export function isMeant(name: string, pattern: string): boolean {
   return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern
 }
 
-/** LINKTYPE_ by the hardware of which frames are captured with their header; of others, only what is in them. */
+/** LINKTYPE_ by the hardware of which frames are captured with their header; of others, what is in them. */
 export const FRAME_LINK_TYPES: Readonly<Record<number, number>> = {
   [ARPHRD_ETHER]: LINK_ETHERNET, [ARPHRD_LOOPBACK]: LINK_ETHERNET, [ARPHRD_IEEE80211]: LINK_80211,
   [ARPHRD_IEEE80211_PRISM]: LINK_PRISM, [ARPHRD_IEEE80211_RADIOTAP]: LINK_RADIOTAP,
@@ -145,15 +146,15 @@ export function defaultInterface(
 ): string | undefined {
   // Iface Destination Gateway Flags RefCnt Use Metric Mask, numbers but the metric in hexadecimal
   const v4 = routesIn(files.v4).map(([name, to, , flags, , , metric, mask]) => {
-    return { name, flags: parseInt(flags, 16), metric: Number(metric), isDefault: /^0+$/.test(to + mask) }
+    return { name, to: to + mask, flags: parseInt(flags, 16), metric: Number(metric) }
   })
   // destination, its prefix length, source, its length, next hop, metric, references, use, flags, interface
   const v6 = routesIn(files.v6).map(([to, length, , , , metric, , , flags, name]) => {
-    return { name, flags: parseInt(flags, 16), metric: parseInt(metric, 16), isDefault: /^0+$/.test(to + length) }
+    return { name, to: to + length, flags: parseInt(flags, 16), metric: parseInt(metric, 16) }
   })
   for (const routes of [v4, v6]) {
-    const usable = routes.filter(({ name, flags, isDefault }) => {
-      return isDefault && (flags & RTF_UP) > 0 && (flags & RTF_REJECT) === 0 && name !== 'lo'
+    const usable = routes.filter(({ name, to, flags }) => {
+      return /^0+$/.test(to) && (flags & RTF_UP) > 0 && (flags & RTF_REJECT) === 0 && name !== 'lo'
     })
     if (usable.length > 0) return usable.reduce((best, each) => each.metric < best.metric ? each : best).name
   }

@@ -2,14 +2,12 @@
 import { markAsUntransferable } from 'node:worker_threads'
 import { FlowkitError } from '../flow/errors.ts'
 import { loadLibc, openLibrary, type Libc } from '../net/ffi.ts'
-import { compileFilter } from './filter.ts'
 import { fileFinder, type Interface } from './interfaces.ts'
 import { TAKE_NONE, attachFilter } from './packet-socket.ts'
 import {
   ERROR_SIZE, NO_NETMASK, badExpression, errorText, loadPcap, type PcapLibrary, type Pointer,
 } from './pcap-library.ts'
-import { packetStream } from './stream-tap.ts'
-import { cannotCapture, type Tap, type TapOpener, type TapOptions } from './tap.ts'
+import { cannotCapture, packetStream, type Tap, type TapOpener, type TapOptions } from './tap.ts'
 
 /** Packets that libpcap is asked for in one call. */
 const PACKETS = 1024
@@ -38,13 +36,8 @@ interface Libraries {
   readonly pcap: PcapLibrary
 }
 
-/**
- * Capture by libpcap.
- *
- * @param names what is to be captured from at first, for `compileFilter`
- * @throws FlowkitError ERR_UNSUPPORTED where it is not there; ERR_SYNTAX for a bad filter
- */
-export async function openLibpcap(options: TapOptions, names: readonly string[]): Promise<TapOpener> {
+/** Capture by libpcap. @throws FlowkitError ERR_UNSUPPORTED where it is not there */
+export async function openLibpcap(options: TapOptions): Promise<TapOpener> {
   const libc = await loadLibc()
   const pcap = await loadPcap()
   const stdio = await openLibrary(['libc.so.6'])
@@ -52,11 +45,6 @@ export async function openLibpcap(options: TapOptions, names: readonly string[])
     const help = 'it is not installed (Debian: apt-get install libpcap0.8)'
     throw new FlowkitError('ERR_UNSUPPORTED', `Cannot capture by libpcap: ${help}`)
   }
-  if (options.fanout !== undefined) {
-    throw new FlowkitError('ERR_UNSUPPORTED', 'Cannot capture by libpcap: its captures share no packets')
-  }
-  const { filter, snaplen } = options
-  if (filter !== undefined) await compileFilter(filter, { snaplen, interfaces: names }) // whether it can be
   const { bind } = stdio
   const streams: Stdio = {
     openMemstream: bind('void *open_memstream(uintptr_t address, uintptr_t size)'),
@@ -104,7 +92,7 @@ function setFilter(pcap: PcapLibrary, handle: Pointer, expression: string): void
   if (status < 0) throw badExpression(pcap.geterr(handle))
 }
 
-/** libpcap writes packets to memory that the C library keeps, without a call back into JavaScript for each. */
+/** libpcap writes packets to memory that the C library keeps, with no call back into JavaScript for each. */
 function tapOf(
   { libc, stdio, pcap }: Libraries, handle: Pointer, { index }: Interface, { blockTimeout, wake }: TapOptions,
 ): Tap {

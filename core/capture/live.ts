@@ -2,6 +2,7 @@
 import { FlowkitError } from '../flow/errors.ts'
 import { loadLibc } from '../net/ffi.ts'
 import { newPacketBatch } from './batch.ts'
+import { compileFilter } from './filter.ts'
 import { openLibpcap } from './libpcap-tap.ts'
 import {
   CAPTURE_METHODS, DEFAULT_SNAPLEN, type CaptureMethod, type LiveCapture, type LiveCaptureOptions,
@@ -27,9 +28,9 @@ const INTERVAL = 1000 // ms
  * } while (await capture.readable())
  * capture.close()
  * ```
- * @throws FlowkitError ERR_INPUT for a name that is no interface, or one that is down and cannot be waited for;
- *   ERR_SYNTAX for a filter that does not parse; ERR_OPTION where this process may not capture; ERR_UNSUPPORTED
- *   where no method works
+ * @throws FlowkitError ERR_INPUT for a name that is no interface, or one that is down and cannot be waited
+ *   for; ERR_SYNTAX for a filter that does not parse; ERR_OPTION where this process may not capture;
+ *   ERR_UNSUPPORTED where no method works
  */
 export async function openLiveCapture(options: LiveCaptureOptions): Promise<LiveCapture> {
   const { method, prepared, onNote } = options
@@ -37,15 +38,16 @@ export async function openLiveCapture(options: LiveCaptureOptions): Promise<Live
   const failures: FlowkitError[] = []
   for (const each of methods) {
     try {
-      return await openBy(each, options)
+      const capture = await openBy(each, options)
+      failures.forEach(({ message }, i) => onNote(`packets do not come by ${methods[i]}: ${message}`))
+      return capture
     } catch (error) {
-      // what is asked for is at fault, not the way it is done
-      if (!(error instanceof FlowkitError) || error.code === 'ERR_INPUT' || error.code === 'ERR_SYNTAX') throw error
+      // else what is asked for, or who asks, is at fault, and not the way it is done
+      if (!(error instanceof FlowkitError) || error.code !== 'ERR_UNSUPPORTED') throw error
       failures.push(error)
-      onNote(`packets do not come by ${each}: ${error.message}`)
     }
   }
-  throw failures.find(({ code }) => code === 'ERR_OPTION') ?? failures[0]
+  throw failures[0]
 }
 
 async function openBy(method: CaptureMethod, options: LiveCaptureOptions): Promise<LiveCapture> {
@@ -75,15 +77,15 @@ async function openTaps(method: CaptureMethod, options: LiveCaptureOptions, set:
     onNote: options.onNote,
     wake: () => set.wake(),
   }
-  const names = options.interfaces.filter((name) => !name.endsWith('*'))
-  switch (method) {
-    case 'ring':
-      return openRings(tapOptions, names, options.prepared)
-    case 'libpcap':
-      return openLibpcap(tapOptions, names)
-    case 'tcpdump':
-      return openTcpdump(tapOptions, names)
+  const { snaplen, filter } = tapOptions
+  const { interfaces, prepared } = options
+  if (method === 'ring') return openRings(tapOptions, interfaces, prepared)
+  if (options.fanout !== undefined) {
+    throw new FlowkitError('ERR_UNSUPPORTED', `Cannot capture by ${method}: its captures share no packets`)
   }
+  // both compile it themselves, for each interface: here it is seen whether that can be done
+  if (filter !== undefined) await compileFilter(filter, { snaplen, interfaces })
+  return method === 'libpcap' ? openLibpcap(tapOptions) : openTcpdump(tapOptions)
 }
 
 function captureFrom(

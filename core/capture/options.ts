@@ -87,7 +87,8 @@ export interface LiveCapture {
   receive(timeout?: number): number
   /**
    * Wait, while the event loop goes on, until there is something to receive; to be called after `receive` has
-   * returned 0. For the main thread only, but with `tcpdump`: workers block in `receive`, or let it watch `fd`.
+   * returned 0. For the main thread only, but with `tcpdump`: workers block in `receive`, or have it watch
+   * `fd` for them.
    *
    * @returns false once the capture is closed, or has stopped and all packets were received
    */

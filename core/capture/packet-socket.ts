@@ -2,8 +2,8 @@
  * Packet sockets of Linux, packet(7). Only to make one needs a capability (CAP_NET_RAW); whoever has it binds
  * it to an interface, filters and maps it.
  *
- * Structures as 64-bit little-endian Linux lays them out; offsets and sizes in bytes. Sources: linux/if_packet.h,
- * linux/if.h, linux/sockios.h, linux/if_arp.h, linux/filter.h.
+ * Structures as 64-bit little-endian Linux lays them out; offsets and sizes in bytes. Sources:
+ * linux/if_packet.h, linux/if.h, linux/sockios.h, linux/if_arp.h, linux/filter.h.
  *
  * - struct sockaddr_ll, 20: u16 sll_family 0; in network order sll_protocol 2; int sll_ifindex 4,
  *   u16 sll_hatype 8, u8 sll_pkttype 10, u8 sll_halen 11, sll_addr 12
@@ -43,7 +43,7 @@ const MAP_SHARED = 1
 const HIGHEST_ADDRESS = 2 ** 56
 
 /** Bytes before each packet: room for a VLAN tag. */
-export const RESERVED = 4
+const RESERVED = 4
 /** The value of sll_pkttype for what this machine sends. */
 export const PACKET_OUTGOING = 4
 
@@ -129,7 +129,7 @@ export function setPromiscuous(libc: Libc, fd: number, index: number, isOn: bool
   return libc.setsockopt(fd, SOL_PACKET, option, request, request.byteLength) === 0
 }
 
-/** Share the packets of an interface with the sockets of a group, by addresses and ports. @throws the system error */
+/** Share the packets of an interface with the others of a group, by connection. @throws the system error */
 export function joinFanout(libc: Libc, fd: number, group: number): void {
   setOption(libc, fd, SOL_PACKET, PACKET_FANOUT, group & 0xffff) // PACKET_FANOUT_HASH, above, is 0
 }
@@ -156,11 +156,11 @@ export const REFUSE_OUTGOING: readonly Instruction[] = [
   ...TAKE_NONE,
 ]
 
-/** Have the kernel run a program for each packet. @throws FlowkitError ERR_SYNTAX if it refuses the program */
+/** Have the kernel run a program for each packet. @throws FlowkitError ERR_UNSUPPORTED if it refuses it */
 export function attachFilter(libc: Libc, fd: number, program: readonly Instruction[]): void {
   const encoded = encodeProgram(libc, program)
   if (libc.setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, encoded, PROGRAM_HEADER) === 0) return
   const { code } = systemError(libc, 'setsockopt', '')
   const reason = `the kernel refuses its program of ${program.length} instructions (${code})`
-  throw new FlowkitError('ERR_SYNTAX', `Cannot use BPF expression: ${reason}`)
+  throw new FlowkitError('ERR_UNSUPPORTED', `Cannot use BPF expression: ${reason}`)
 }

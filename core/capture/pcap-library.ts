@@ -29,7 +29,6 @@ export interface PcapLibrary {
   close(handle: Pointer): void
   /** Begin a file of packets in a `FILE *`. */
   dumpFopen(handle: Pointer, file: Pointer): Pointer
-  dumpFlush(dump: Pointer): number
   /** The address of `pcap_dump`, which `dispatch` calls. */
   readonly dump: unknown
 }
@@ -67,7 +66,6 @@ export async function loadPcap(): Promise<PcapLibrary | undefined> {
     geterr: bind('const char *pcap_geterr(void *handle)'),
     close: bind('void pcap_close(void *handle)'),
     dumpFopen: bind('void *pcap_dump_fopen(void *handle, void *file)'),
-    dumpFlush: bind('int pcap_dump_flush(void *dump)'),
     dump: library.symbol('pcap_dump'),
   }
 }

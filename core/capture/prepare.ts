@@ -19,9 +19,9 @@ import { explainFailure } from './tap.ts'
 const SPARE = 32
 
 /**
- * Open what a process without privileges needs to capture as the options say; for each of several captures of a
- * fanout group once. The process gives `openLiveCapture` the same options, and the numbers that the descriptors
- * have there. It has to be allowed bind(2); the rest is done by other calls on these sockets.
+ * Open what a process without privileges needs to capture as the options say; for each of several captures of
+ * a fanout group once. The process gives `openLiveCapture` the same options, and the numbers that the
+ * descriptors have there. It has to be allowed bind(2); the rest is done by other calls on these sockets.
  *
  * @returns descriptors for the caller to close
  * @throws FlowkitError as openLiveCapture does; none is left open then
@@ -39,7 +39,7 @@ export async function prepareCapture(
     const kinds = [SOCK_RAW, ...Array.from({ length: count }, () => [SOCK_RAW, SOCK_DGRAM]).flat()]
     for (const kind of kinds) descriptors.push(createPacketSocket(libc, kind))
     if (filter === undefined) return { descriptors }
-    return { descriptors, filter: await compileFilter(filter, { snaplen, interfaces: names }) }
+    return { descriptors, filter: await compileFilter(filter, { snaplen, interfaces }) }
   } catch (error) {
     for (const fd of descriptors) libc.close(fd)
     throw error instanceof FlowkitError ? error : explainFailure(interfaces.join(', '), error)

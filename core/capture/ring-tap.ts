@@ -6,9 +6,8 @@ import { LINK_ETHERNET } from '../pcap/headers.ts'
 import { compileFilter, type PacketFilter } from './filter.ts'
 import { FRAME_LINK_TYPES, INTERFACE_LIST, isLoopback, socketFinder, type Interface } from './interfaces.ts'
 import {
-  REFUSE_OUTGOING, SOCK_DGRAM, SOCK_RAW, TAKE_NONE, attachFilter, bindPacketSocket, createPacketSocket, joinFanout,
-  kindOf, readStatistics, setPromiscuous, takeAll,
-  takeError,
+  REFUSE_OUTGOING, SOCK_DGRAM, SOCK_RAW, TAKE_NONE, attachFilter, bindPacketSocket, createPacketSocket,
+  joinFanout, kindOf, readStatistics, setPromiscuous, takeAll, takeError,
 } from './packet-socket.ts'
 import { badExpression } from './pcap-library.ts'
 import type { PreparedCapture } from './options.ts'
@@ -24,15 +23,15 @@ interface Spare {
 /**
  * Capture by rings.
  *
- * @param names what is to be captured from at first, for `compileFilter`
+ * @param interfaces what is to be captured from, as LiveCaptureOptions has it
  * @throws FlowkitError ERR_OPTION where this process may not; ERR_SYNTAX for a bad filter; ERR_UNSUPPORTED
  */
 export async function openRings(
-  options: TapOptions, names: readonly string[], prepared: PreparedCapture | undefined,
+  options: TapOptions, interfaces: readonly string[], prepared: PreparedCapture | undefined,
 ): Promise<TapOpener> {
   const libc = await loadLibc()
   const { filter: expression, snaplen } = options
-  const [list, control, ...inherited] = prepared?.descriptors ?? openControl(libc, names)
+  const [list, control, ...inherited] = prepared?.descriptors ?? openControl(libc, interfaces)
   const spares = new Map<number, Spare[]>([[SOCK_RAW, []], [SOCK_DGRAM, []]])
   for (const fd of inherited) spares.get(kindOf(libc, fd))?.push({ fd })
   const finder = socketFinder(libc, list, control)
@@ -49,7 +48,7 @@ export async function openRings(
   let filter: PacketFilter | undefined
   try {
     filter = prepared?.filter ?? (expression === undefined ? undefined
-      : await compileFilter(expression, { snaplen, interfaces: names }))
+      : await compileFilter(expression, { snaplen, interfaces }))
   } catch (error) {
     close()
     throw error
@@ -69,8 +68,8 @@ export async function openRings(
   }
 }
 
-function openControl(libc: Libc, names: readonly string[]): number[] {
-  const control = createSocket(libc, SOCK_RAW, names.join(', '))
+function openControl(libc: Libc, interfaces: readonly string[]): number[] {
+  const control = createSocket(libc, SOCK_RAW, interfaces.join(', '))
   return [fs.openSync(INTERFACE_LIST, 'r'), control]
 }
 

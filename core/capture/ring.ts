@@ -6,8 +6,9 @@
  *
  * - struct tpacket_block_desc: u32 block_status 8, num_pkts 12, offset_to_first_pkt 16
  * - struct tpacket3_hdr: u32 tp_next_offset 0, tp_sec 4, tp_nsec 8, tp_snaplen 12, tp_len 16, tp_status 20,
- *   u16 tp_mac 24, tp_net 26, u32 tp_rxhash 28, tp_vlan_tci 32, u16 tp_vlan_tpid 36; then a struct sockaddr_ll:
- *   u16 sll_family 48, sll_protocol 50, int sll_ifindex 52, u16 sll_hatype 56, u8 sll_pkttype 58
+ *   u16 tp_mac 24, tp_net 26, u32 tp_rxhash 28, tp_vlan_tci 32, u16 tp_vlan_tpid 36;
+ *   then a struct sockaddr_ll: u16 sll_family 48, sll_protocol 50, int sll_ifindex 52, u16 sll_hatype 56,
+ *   u8 sll_pkttype 58
  */
 import type { Libc } from '../net/ffi.ts'
 import { BATCH_ROWS, INCOMING, OUTGOING, type PacketBatch } from './batch.ts'
@@ -147,7 +148,7 @@ function walk(ring: Ring, batch: PacketBatch, linkType: number): number {
   return row
 }
 
-/** Put a VLAN tag where it was, into the bytes that are reserved before each frame. @returns where it begins */
+/** Put a VLAN tag where it was; bytes are reserved for that before each frame. @returns where it begins */
 function insertTag(bytes: Uint8Array, at: number, tpid: number, tci: number): number {
   const begin = at - TAG
   for (let i = 0; i < MAC_ADDRESSES; i++) bytes[begin + i] = bytes[at + i]

@@ -1,6 +1,7 @@
 /** What the methods of capturing have in common. */
 import { FlowkitError } from '../flow/errors.ts'
-import type { PacketBatch } from './batch.ts'
+import { CaptureReader } from '../pcap/capture.ts'
+import { BATCH_ROWS, UNKNOWN_DIRECTION, type PacketBatch } from './batch.ts'
 import type { Interface, InterfaceFinder } from './interfaces.ts'
 
 /** Packets of one interface so far. */
@@ -53,12 +54,12 @@ export interface TapOptions {
 }
 
 /** What is missing where a process may not capture, and how to get it. */
-export const NOT_ALLOWED: string = 'this process has not the capability CAP_NET_RAW (and CAP_NET_ADMIN, to be promiscuous): '
-  + `run it as root, or once: setcap cap_net_raw,cap_net_admin+ep ${process.execPath}`
+const NOT_ALLOWED = 'this process lacks the capability CAP_NET_RAW: '
+  + `run it as root, or grant it once by: setcap cap_net_raw+ep ${process.execPath}`
 
 /**
- * Why an interface cannot be captured from, by the code of a system error: ERR_INPUT where the interface is not
- * there or not up, ERR_OPTION where the process may not, else ERR_UNSUPPORTED, when another method may be able to.
+ * Why an interface cannot be captured from, by the code of a system error: ERR_INPUT where the interface is
+ * not there or not up, ERR_OPTION where the process may not, else ERR_UNSUPPORTED: another method may work.
  */
 export function cannotCapture(name: string, code: string, cause?: unknown): FlowkitError {
   const message = (reason: string): string => `Cannot capture from ${name}: ${reason}`
@@ -81,4 +82,61 @@ export function explainFailure(name: string, error: unknown): FlowkitError {
   if (error instanceof FlowkitError) return error
   const { code, message } = error as NodeJS.ErrnoException
   return cannotCapture(name, code ?? message, error)
+}
+
+/** Packets that come as a capture file, in chunks. */
+export interface PacketStream {
+  /** Packets given out so far. */
+  readonly received: number
+  /** Whether the last chunk has been read. */
+  readonly isEmpty: boolean
+  /** Give out nothing that came later: µs since the epoch. */
+  endAt(time: number): void
+  /** Fill a batch, as `Tap.fill` does. @throws FlowkitError where the stream is damaged */
+  fill(batch: PacketBatch): number
+}
+
+/**
+ * Read packets from chunks of a capture file.
+ *
+ * @param next gives the next chunk, undefined where there is none yet; it stays as it is until the next call
+ */
+export function packetStream(next: () => Uint8Array | undefined): PacketStream {
+  const reader = new CaptureReader()
+  const { packet } = reader
+  let received = 0
+  let hasMore = false // `packet` is one that was not yet given out
+  let last = Infinity
+
+  function advance(): boolean {
+    while (reader.next()) if (packet.time <= last) return true
+    return false
+  }
+  return {
+    get received() { return received },
+    get isEmpty() { return !hasMore },
+    endAt(time) { last = time },
+    fill(batch) {
+      // no chunk is pushed behind packets: it would move them
+      while (!hasMore && !(hasMore = advance())) {
+        const chunk = next()
+        if (chunk === undefined) return 0
+        reader.push(chunk)
+      }
+      const { start, end, wireLength, time, nanos, direction } = batch
+      let row = 0
+      batch.bytes = packet.bytes
+      batch.linkType = packet.linkType
+      for (; row < BATCH_ROWS && hasMore; hasMore = advance()) {
+        start[row] = packet.start
+        end[row] = packet.start + packet.length
+        wireLength[row] = packet.originalLength
+        time[row] = packet.time
+        nanos[row] = packet.nanos
+        direction[row++] = UNKNOWN_DIRECTION
+      }
+      received += row
+      return row
+    },
+  }
 }

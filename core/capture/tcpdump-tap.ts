@@ -1,15 +1,15 @@
 /** Capturing by tcpdump, which writes packets to a pipe: for where no library can be called. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { FlowkitError } from '../flow/errors.ts'
-import { compileFilter, reasonOf } from './filter.ts'
+import { reasonOf } from './filter-compiler.ts'
 import { fileFinder, type Interface } from './interfaces.ts'
-import { packetStream } from './stream-tap.ts'
-import { cannotCapture, type Tap, type TapOpener, type TapOptions } from './tap.ts'
+import { cannotCapture, packetStream, type Tap, type TapOpener, type TapOptions } from './tap.ts'
 
 /** Bytes that wait to be read; beyond, tcpdump has to wait, and the kernel drops packets and counts them. */
 const MOST_WAITING = 2 ** 24
 /** What is kept of what it says. */
 const MOST_SAID = 4096
+const MISSING = 'it is not installed (Debian: apt-get install tcpdump)'
 /** What it says of an interface or of itself, as the code of a system error. */
 const PROBLEMS: readonly (readonly [said: RegExp, code: string])[] = [
   [/permission|not permitted/i, 'EPERM'],
@@ -17,25 +17,16 @@ const PROBLEMS: readonly (readonly [said: RegExp, code: string])[] = [
   [/not up|network is down/i, 'ENETDOWN'],
 ]
 
-/**
- * Capture by tcpdump.
- *
- * @param names what is to be captured from at first, for `compileFilter`
- * @throws FlowkitError ERR_UNSUPPORTED where packets are to be shared; ERR_SYNTAX for a bad filter
- */
-export async function openTcpdump(options: TapOptions, names: readonly string[]): Promise<TapOpener> {
-  if (options.fanout !== undefined) {
-    throw new FlowkitError('ERR_UNSUPPORTED', 'Cannot capture by tcpdump: its captures share no packets')
-  }
-  const { filter, snaplen } = options
-  if (filter !== undefined) await compileFilter(filter, { snaplen, interfaces: names }) // whether it can be
+/** Capture by tcpdump. */
+export function openTcpdump(options: TapOptions): TapOpener {
   return { finder: fileFinder, open: (from) => openTap(from, options), close() {} }
 }
 
 function start({ name }: Interface, options: TapOptions): ChildProcess {
   const { snaplen, promiscuous, ringSize, filter } = options
   const args = [
-    '-i', name, '-w', '-', '-U', '-n', '--immediate-mode', '-s', `${snaplen}`, '-B', `${Math.ceil(ringSize / 1024)}`,
+    '-i', name, '-w', '-', '-U', '-n', '--immediate-mode', '-s', `${snaplen}`,
+    '-B', `${Math.ceil(ringSize / 1024)}`, // KiB
     ...promiscuous ? [] : ['-p'],
     ...process.getuid?.() === 0 ? ['-Z', 'root'] : [], // else it becomes a user that may not be there
     ...filter === undefined ? [] : ['--', filter],
@@ -57,6 +48,7 @@ async function openTap(from: Interface, options: TapOptions): Promise<Tap> {
   let dropped = 0
   let isBroken = false
   let isClosed = false
+  let stopping: NodeJS.Timeout | undefined
 
   child.stdout!.on('data', (chunk: Buffer) => {
     if (isClosed) return
@@ -70,9 +62,10 @@ async function openTap(from: Interface, options: TapOptions): Promise<Tap> {
     said = (said + text).slice(-MOST_SAID)
     for (const [, count] of said.matchAll(/(\d+) packets? dropped by kernel/g)) dropped = Number(count)
   })
-  child.once('error', (error) => {
+  child.once('error', (cause: NodeJS.ErrnoException) => {
     isBroken = true
-    begun.reject(new FlowkitError('ERR_UNSUPPORTED', `Cannot capture by tcpdump: ${whyNot(error)}`, { cause: error }))
+    const reason = cause.code === 'ENOENT' ? MISSING : cause.message
+    begun.reject(new FlowkitError('ERR_UNSUPPORTED', `Cannot capture by tcpdump: ${reason}`, { cause }))
   })
   child.once('close', () => {
     isBroken = true
@@ -91,7 +84,6 @@ async function openTap(from: Interface, options: TapOptions): Promise<Tap> {
     index: from.index,
     fd: -1,
     get isBroken() { return isBroken },
-    // once told to stop it writes what it has, and ends
     get isEmpty() { return isBroken && chunks.length === 0 && stream.isEmpty },
     fill(batch) {
       batch.ifIndex = from.index
@@ -99,21 +91,23 @@ async function openTap(from: Interface, options: TapOptions): Promise<Tap> {
     },
     takeError() {},
     release() {},
-    stop: () => void child.kill('SIGTERM'),
+    stop() {
+      if (stopping !== undefined) return
+      stream.endAt(Date.now() * 1000 + 999) // no clock here is finer
+      // later, for at its end it loses what it has not read
+      stopping = setTimeout(() => child.kill('SIGTERM'), 2 * options.blockTimeout)
+    },
     counts() {
       if (!isBroken) child.kill('SIGUSR1') // it says how many it lost, for the next time
       return { received: stream.received, dropped, freezes: 0 }
     },
     close() {
       isClosed = true
+      clearTimeout(stopping)
       child.kill('SIGKILL')
       child.stdout!.destroy()
     },
   }
-}
-
-function whyNot(error: NodeJS.ErrnoException): string {
-  return error.code === 'ENOENT' ? 'it is not installed (Debian: apt-get install tcpdump)' : error.message
 }
 
 function explain(name: string, reason: string): FlowkitError {

@@ -124,7 +124,7 @@ export async function watchInterfaces(
   function tellState(entry: Entry, { isUp }: Interface): void {
     if (entry.isUp === isUp) return
     entry.isUp = isUp
-    say(entry, isUp ? `${entry.name} is up again` : `${entry.name} is down: it is captured from once it is up`)
+    say(entry, `${entry.name} is ${isUp ? 'up again' : 'down: it is captured from once it is up'}`)
   }
 
   async function lookAt(entry: Entry): Promise<void> {

@@ -8,8 +8,8 @@ const CLONE_NEWNS = 0x20000 // linux/sched.h
 const CLONE_NEWNET = 0x40000000
 
 /**
- * Give this process's main thread, and what it starts, a network of its own: no interfaces but `lo`, and no IPv6
- * that sends by itself. It ends with the process, whatever the end is.
+ * Give this process's main thread, and what it starts, a network of its own: no interfaces but `lo`, and no
+ * IPv6 that sends by itself. It ends with the process, whatever the end is.
  *
  * @returns why it cannot be had, for a test to be skipped with; false where it is there
  */
@@ -44,5 +44,11 @@ export function run(command: string): string {
 /** Make two interfaces: what is sent to one comes from the other. */
 export function makePair(one: string, other: string): void {
   run(`ip link add ${one} type veth peer name ${other}`)
-  for (const name of [one, other]) run(`ip link set ${name} up`)
+  bringUp(one, other)
+}
+
+/** Set interfaces up, and wait until they send: for a moment they throw away what they are given. */
+export function bringUp(...names: readonly string[]): void {
+  for (const name of names) run(`ip link set ${name} up`)
+  while (names.some((name) => / qdisc noop /.test(run(`ip link show ${name}`))));
 }

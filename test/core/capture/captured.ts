@@ -22,6 +22,9 @@ export interface TestCapture extends LiveCapture, AsyncDisposable {
   take(count?: number): Promise<Captured[]>
 }
 
+/** ms that are waited for what takes some milliseconds on a machine with nothing else to do. */
+const DEADLINE = 20_000
+
 /** Open a capture that looks for interfaces often; it is closed with the scope. */
 export async function openTestCapture(options: Omit<LiveCaptureOptions, 'onNote'>): Promise<TestCapture> {
   const notes: string[] = []
@@ -37,6 +40,15 @@ export async function openTestCapture(options: Omit<LiveCaptureOptions, 'onNote'
     },
   })
 
+  /** @throws Error where it takes too long */
+  async function inTime<T>(what: Promise<T>, wanted: unknown): Promise<T> {
+    const late = Promise.withResolvers<never>()
+    const timer = setTimeout(() => {
+      const state = JSON.stringify([capture.report(), notes])
+      late.reject(new Error(`${wanted} did not come in time: ${state}`))
+    }, DEADLINE)
+    return Promise.race([what, late.promise]).finally(() => clearTimeout(timer))
+  }
   async function noted(text: RegExp): Promise<void> {
     for (;;) {
       const at = notes.findIndex((note, i) => i >= known && text.test(note))
@@ -44,7 +56,7 @@ export async function openTestCapture(options: Omit<LiveCaptureOptions, 'onNote'
         known = at + 1
         return
       }
-      await new Promise<void>((resolve) => { onNote = resolve })
+      await inTime(new Promise<void>((resolve) => { onNote = resolve }), text)
     }
   }
   async function take(count = Infinity): Promise<Captured[]> {
@@ -64,7 +76,7 @@ export async function openTestCapture(options: Omit<LiveCaptureOptions, 'onNote'
           })
         }
       }
-    } while (packets.length < count && await capture.readable())
+    } while (packets.length < count && await inTime(capture.readable(), `${count} packets`))
     return packets
   }
   return Object.create(capture, Object.getOwnPropertyDescriptors({

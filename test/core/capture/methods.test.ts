@@ -6,7 +6,7 @@ import { openLiveCapture } from '../../../core/capture/live.ts'
 import { loadPcap } from '../../../core/capture/pcap-library.ts'
 import { LINK_ETHERNET } from '../../../core/pcap/headers.ts'
 import { openFrameSender, udpFrame } from '../../support/frames.ts'
-import { enterNetwork, makePair, run } from '../../support/network.ts'
+import { bringUp, enterNetwork, makePair, run } from '../../support/network.ts'
 import { openTestCapture } from './captured.ts'
 
 const noNetwork = await enterNetwork()
@@ -60,18 +60,35 @@ for (const [method, missing] of [['libpcap', noLibpcap], ['tcpdump', noTcpdump]]
     const sender = await openFrameSender('out0', [udpFrame()])
     sender.send(20)
     const first = await capture.take(20)
+    const stopped = Date.now()
     capture.stop()
+    while (Date.now() - stopped < 2); // what comes in the same millisecond still counts
     sender.send(20)
     sender.close()
     assert.deepEqual([first.length, (await capture.take()).length], [20, 0])
     assert.equal(capture.isDone, true)
   })
 
+  test(`${method} counts the packets for which there is no room`, { skip, timeout }, async () => {
+    const options = { interfaces: ['in0'], ringSize: 4096, snaplen: 1500, method }
+    await using capture = await openTestCapture(options)
+    const frames = Array.from({ length: 64 }, (_, i) => udpFrame({ size: 1000, srcPort: i }))
+    const sender = await openFrameSender('out0', frames)
+    sender.send(500)
+    sender.close()
+    capture.stop()
+    const packets = await capture.take()
+    const [{ received, dropped }] = capture.report()
+    assert.equal(received, packets.length)
+    assert.ok(dropped > 0)
+    assert.equal(received + dropped, 32_000)
+  })
+
   test(`${method} takes up interfaces that come back`, { skip, timeout }, async () => {
     await using capture = await openTestCapture({ interfaces: ['w*'], method })
     for (let round = 1; round <= 2; round++) {
       makePair('s0', 'w0')
-      await capture.noted(round === 1 ? /^w0 is there: it is captured from$/ : /^w0 is back: it is captured from$/)
+      await capture.noted(new RegExp(`^w0 is ${round === 1 ? 'there' : 'back'}: it is captured from$`))
       const sender = await openFrameSender('s0', [udpFrame()])
       sender.send(10)
       sender.close()
@@ -96,15 +113,15 @@ for (const [method, missing] of [['libpcap', noLibpcap], ['tcpdump', noTcpdump]]
     await assert.rejects(openLiveCapture({ interfaces: ['in0'], method, onNote }), {
       code: 'ERR_INPUT', message: 'Cannot capture from in0: the interface is down',
     })
-    run('ip link set out0 up')
-    run('ip link set in0 up')
+    bringUp('out0', 'in0')
     await assert.rejects(openLiveCapture({ interfaces: ['in0'], fanout: 1, method, onNote }), {
       code: 'ERR_UNSUPPORTED', message: `Cannot capture by ${method}: its captures share no packets`,
     })
   })
 }
 
-test('where no library can be called, tcpdump captures', { skip: noNetwork || noTcpdump, timeout }, async () => {
+const noFallback = noNetwork || noTcpdump
+test('where no library can be called, tcpdump captures', { skip: noFallback, timeout }, async () => {
   const module = (path: string): string => JSON.stringify(new URL(`../../../${path}`, import.meta.url).href)
   const child = spawnSync(process.execPath, ['--input-type=module', '-e', `
     import { registerHooks } from 'node:module'
@@ -133,4 +150,17 @@ test('where no library can be called, tcpdump captures', { skip: noNetwork || no
   assert.deepEqual(JSON.parse(child.stdout.toString()), ['tcpdump', 2, [
     `packets do not come by ring: ${missing}`, `packets do not come by libpcap: ${missing}`,
   ]])
+})
+
+test('what the kernel does not take goes to libpcap', { skip: noNetwork || noLibpcap, timeout }, async () => {
+  // a program that jumps back
+  await using capture = await openTestCapture({ interfaces: ['in0'], filter: 'ip protochain 17 and port 5' })
+  assert.equal(capture.method, 'libpcap')
+  assert.equal(capture.notes.length, 1)
+  assert.match(capture.notes[0], /^packets do not come by ring: .*: the kernel refuses its program of \d+ /)
+  const frames = Array.from({ length: 10 }, (_, i) => udpFrame({ srcPort: i, dstPort: 9 }))
+  const sender = await openFrameSender('out0', frames)
+  sender.send()
+  sender.close()
+  assert.deepEqual((await capture.take(1)).map(({ bytes }) => bytes), [frames[5]])
 })

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { test } from 'node:test'
 import type { LiveCaptureOptions } from '../../../core/capture/options.ts'
@@ -79,4 +79,47 @@ test('a process without privileges captures, also from what comes later', { skip
   }
   child.stdin!.end()
   await until('[["in0",1],["w0",40]]')
+})
+
+/** Captures as it is asked, and prints the method and what it is told, or the error. */
+const CAPTURE = `
+  const [module, interfaces] = process.argv.slice(1)
+  const { openLiveCapture } = await import(module)
+  const notes = []
+  try {
+    const capture = await openLiveCapture({ interfaces: [interfaces], onNote: (text) => notes.push(text) })
+    console.log(JSON.stringify([capture.method, notes]))
+    capture.close()
+  } catch (error) {
+    console.log(JSON.stringify([error.code, error.message, notes]))
+  }
+`
+
+/** What CAPTURE prints as user `nobody` with some capabilities, as capabilities(7) names them. */
+function captureWith(capabilities: readonly string[], interfaces: string): unknown {
+  const kept = ['-all', ...capabilities.map((name) => `+${name}`)].join(',')
+  const sets = ['--inh-caps', '--ambient-caps', '--bounding-set'].flatMap((set) => [set, kept])
+  const user = ['--reuid', '65534', '--regid', '65534', '--clear-groups']
+  const { stdout, stderr } = spawnSync('setpriv', [
+    ...user, ...sets, '--', process.execPath, '--input-type=module', '-e', CAPTURE, modules.live, interfaces,
+  ], { encoding: 'utf8', env: { ...process.env, NODE_V8_COVERAGE: '' } })
+  assert.equal(stderr, '')
+  return JSON.parse(stdout)
+}
+
+const noSetpriv = skip || (spawnSync('setpriv', ['--version']).error ? 'setpriv is not installed' : false)
+if (skip === false) makePair('caps0', 'caps1')
+
+test('CAP_NET_RAW is enough to capture, promiscuously too', { skip: noSetpriv, timeout }, () => {
+  assert.deepEqual(captureWith(['net_raw'], 'caps1'), ['ring', []])
+})
+
+test('who may not capture is told once what is missing', { skip: noSetpriv, timeout }, () => {
+  const lacks = 'this process lacks the capability CAP_NET_RAW'
+  const help = `run it as root, or grant it once by: setcap cap_net_raw+ep ${process.execPath}`
+  for (const interfaces of ['caps1', 'caps*', 'later*']) {
+    assert.deepEqual(captureWith([], interfaces), [
+      'ERR_OPTION', `Cannot capture from ${interfaces}: ${lacks}: ${help}`, [],
+    ])
+  }
 })
