@@ -15,6 +15,11 @@ export interface CaptureInput {
   readonly chunks: AsyncIterable<Uint8Array>
 }
 
+/** Whether a packet is wanted: the one in `bytes` from `start` to `end`, of a LINKTYPE_. */
+export type PacketTest = (
+  bytes: Uint8Array, start: number, end: number, wireLength: number, linkType: number,
+) => boolean
+
 /**
  * Meter the packets of capture files, one after the other, and end all flows at the end.
  *
@@ -22,12 +27,13 @@ export interface CaptureInput {
  * (pcapng's Simple Packet Block) has that of the one before it.
  *
  * @param onFault told of damage; a file that cannot be read further ends there, and the next one follows
+ * @param passes tells which packets are metered; all unless it is given. What it throws ends the file
  * @returns the flows, in batches that are reused, unless the meter is given another by `exchange` before the
  * next is asked for
  */
 export async function* meterCaptures(
   inputs: Iterable<CaptureInput> | AsyncIterable<CaptureInput>, meter: FlowMeter,
-  onFault: (fault: InputFault) => void,
+  onFault: (fault: InputFault) => void, passes?: PacketTest,
 ): FlowReader {
   let time = 0
   for await (const { name, chunks } of inputs) {
@@ -42,6 +48,7 @@ export async function* meterCaptures(
         while (nextSound(capture, capture, onDamage)) {
           const { bytes, start, length, originalLength, linkType } = packet
           if (packet.time !== 0) time = packet.time
+          if (passes && !passes(bytes, start, start + length, originalLength, linkType)) continue
           meter.add(bytes, start, start + length, originalLength, time, linkType, 0)
           if (meter.finished.length < BATCH_SIZE) continue
           yield meter.finished
