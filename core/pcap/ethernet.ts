@@ -12,6 +12,7 @@ export const MAX_8023_LENGTH: number = 1500
 
 const ETYPE_VLAN = 0x8100, ETYPE_QINQ = 0x88a8, ETYPE_QINQ_OLD = 0x9100, ETYPE_ARP = 0x0806
 const ETYPE_VNTAG = 0x8926, ETYPE_ETAG = 0x893f // tags of port extenders: Cisco, IEEE 802.1BR
+const ETYPE_FABRICPATH = 0x8903 // Cisco: a tag, and the frame
 const PPP_IPV4 = 0x21, PPP_IPV6 = 0x57, PPP_MPLS = 0x281, PPP_MPLS_MULTICAST = 0x283
 const MAX_LABELS = 10 // NetFlow and IPFIX name no more
 
@@ -57,6 +58,13 @@ export function parseEtherType(
         if (at + size > end) return stop(out, CUT_HEADER)
         etype = (bytes[at + size - 2] << 8) | bytes[at + size - 1]
         at += size
+        break
+      }
+      case ETYPE_FABRICPATH: {
+        out.etype = etype
+        if (at + 16 > end) return stop(out, CUT_HEADER)
+        etype = (bytes[at + 14] << 8) | bytes[at + 15]
+        at += 16
         break
       }
       case ETYPE_MPLS:

@@ -1,27 +1,24 @@
 /**
- * Metering the packets of a capture file, beside softflowd and pmacctd: processor time. The peers' is that of
- * their whole processes; flowkit's is without the runtime's start, which is measured by itself (start.ts).
+ * Metering the packets of a capture file, beside softflowd, nfpcapd and pmacctd: processor time of the whole
+ * processes. All but nfpcapd send their flows as NetFlow v9; it writes them to files.
  *
  *     node test/bench/capture.ts
  */
 import { spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'
-import { createReadStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { FlowMeter } from '../../core/meter/meter.ts'
-import { meterCaptures } from '../../core/meter/read.ts'
-import { setEncoder } from '../../core/netflow/encode/sets.ts'
 import { randomNumbers } from '../fuzz/mutate.ts'
-import { count, interleave, spread, table, type Row } from './measure.ts'
-import { ENV, output, type Command } from './processes.ts'
+import { count, interleave, sampleOf, spread, table, type Row } from './measure.ts'
+import { ENV, FLOWKIT, type Command } from './processes.ts'
 
-const PACKETS = 1_000_000
+const PACKETS = 4_000_000
+const PEERS = ['softflowd', 'nfpcapd', 'pmacctd'] as const
 const CONCURRENT = [1000, 100_000] // flows
 const ROUNDS = 3
 const FRAME = 60 // bytes, the shortest without its check sequence
 const BETWEEN = 2 // µs: 500,000 packets a second
-const CHUNK = 1 << 20 // bytes read at a time
 /** Flows that the peers may hold: pmacctd holds as many as come. */
 const MOST_FLOWS = '300000'
 
@@ -41,24 +38,37 @@ export async function measureCaptureFiles(folder: string): Promise<Row[]> {
 async function measureFile(folder: string, flows: number, port: number): Promise<Row[]> {
   const file = join(folder, 'packets.pcap')
   writeFileSync(file, makeCapture(flows))
-  const times = await interleave(ROUNDS, {
-    flowkit: () => Number(output([process.execPath, import.meta.filename, file])),
-    softflowd: () => optional('softflowd', softflowd(file, folder, port)),
-    pmacctd: () => optional('pmacctd', pmacctd(file, folder, port)),
+  const taken = await interleave(ROUNDS, {
+    flowkit: () => processorTime(flowkit(file, port)),
+    softflowd: () => optional(softflowd(file, folder, port)),
+    nfpcapd: () => optional(nfpcapd(file, folder)),
   })
+  // once: it sleeps for 40 s before it ends
+  const times = { ...taken, pmacctd: sampleOf([optional(pmacctd(file, folder, port))]) }
+  rmSync(file)
   const perPacket = 1e9 / PACKETS
-  return (['softflowd', 'pmacctd'] as const).filter((name) => times[name].median > 0).map((name) => ({
-    work: `meter a capture file, ${count(flows)} flows at a time`,
+  return PEERS.filter((name) => times[name].median > 0).map((name) => ({
+    work: `processor time to meter a file, ${count(flows)} flows at a time`,
     flowkit: spread(times.flowkit, 'ns a packet', perPacket),
     peer: `${name}: ${spread(times[name], 'ns a packet', perPacket)}`,
     ratio: `${(times.flowkit.median / times[name].median).toFixed(2)} × the time`,
   }))
 }
 
+function flowkit(file: string, port: number): Command {
+  return [FLOWKIT, 'capture', '--quiet', '-r', file, '--to', `udp://127.0.0.1:${port}?version=9`]
+}
+
 function softflowd(file: string, folder: string, port: number): Command {
   const to = ['-n', `127.0.0.1:${port}`, '-v', '9']
   const own = ['-m', MOST_FLOWS, '-c', 'none', '-p', join(folder, 'softflowd.pid'), '-d']
   return ['softflowd', '-r', file, ...to, ...own]
+}
+
+function nfpcapd(file: string, folder: string): Command {
+  const flows = join(folder, 'nfpcapd')
+  mkdirSync(flows, { recursive: true })
+  return ['nfpcapd', '-r', file, '-w', flows]
 }
 
 function pmacctd(file: string, folder: string, port: number): Command {
@@ -76,8 +86,8 @@ plugin_buffer_size: 20480
 }
 
 /** 0 where the program is not there. */
-function optional(program: string, command: Command): number {
-  const { error } = spawnSync(program, ['-h'], { stdio: 'ignore' })
+function optional(command: Command): number {
+  const { error } = spawnSync(command[0], ['-h'], { stdio: 'ignore' })
   return error ? 0 : processorTime(command)
 }
 
@@ -121,33 +131,13 @@ function makeCapture(flows: number): Uint8Array {
   return bytes
 }
 
-/** What is measured: packets to flows to NetFlow v9, which goes nowhere. @returns seconds of processor */
-async function meterFile(file: string): Promise<number> {
-  const begun = process.cpuUsage()
-  const meter = new FlowMeter()
-  const encoder = setEncoder(9, { maxSize: 1400, domain: 1, templateRefresh: 60e6 })
-  let size = 0
-  const keep = (datagram: Uint8Array): void => void (size += datagram.length)
-  const chunks = createReadStream(file, { highWaterMark: CHUNK })
-  const flows = meterCaptures([{ name: file, chunks }], meter, ({ reason }) => { throw new Error(reason) })
-  for await (const batch of flows) encoder.encode(batch, keep)
-  encoder.flush(keep)
-  if (meter.stats.metered !== PACKETS || size === 0) throw new Error(`${meter.stats.metered} packets metered`)
-  const { user, system } = process.cpuUsage(begun)
-  return (user + system) / 1e6
-}
-
 if (import.meta.main) {
-  const [file] = process.argv.slice(2)
-  if (file !== undefined) console.log(await meterFile(file))
-  else {
-    const folder = mkdtempSync(join(tmpdir(), 'flowkit-bench-'))
-    try {
-      const rows = await measureCaptureFiles(folder)
-      const cells = rows.map(({ work, flowkit, peer = '', ratio = '' }) => [work, flowkit, peer, ratio])
-      console.log(table(['what', 'flowkit', 'beside it', 'flowkit is'], cells))
-    } finally {
-      rmSync(folder, { recursive: true })
-    }
+  const folder = mkdtempSync(join(tmpdir(), 'flowkit-bench-'))
+  try {
+    const rows = await measureCaptureFiles(folder)
+    const cells = rows.map(({ work, flowkit, peer = '', ratio = '' }) => [work, flowkit, peer, ratio])
+    console.log(table(['what', 'flowkit', 'beside it', 'flowkit is'], cells))
+  } finally {
+    rmSync(folder, { recursive: true })
   }
 }

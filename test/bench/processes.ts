@@ -112,7 +112,8 @@ export function stopAll(): void {
   for (const child of running) child.kill('SIGKILL')
 }
 
-function succeeded(child: ChildProcess, command: Command): Promise<void> {
+/** Wait for the end of a process that was started. @throws Error if it fails */
+export function succeeded(child: ChildProcess, command: Command): Promise<void> {
   let said = ''
   child.stderr!.on('data', (chunk: Buffer) => { said += chunk.toString() })
   return new Promise((resolve, reject) => {

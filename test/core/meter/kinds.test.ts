@@ -90,6 +90,8 @@ const OTHERS: readonly Other[] = [
   ['ESP over IPv6', 101, ipv6(50, '0000000100000002'), `50 ${A6} 2001:db8::2 48`],
   ['PPPoE link', 51, `11000001${uint(UDP_PACKET.length / 2 + 2, 2)}0021${UDP_PACKET}`, UDP4],
   ['raw IPv4 by OpenBSD number', 14, UDP_PACKET, UDP4],
+  ['FabricPath', 1, ethernet('8903', `0060${ethernet('8100', `00050800${UDP_PACKET}`)}`),
+    `${UDP4} mac vlan 5`],
   ['PPP, 0x0f', 50, `0f000800${UDP_PACKET}`, UDP4],
   ['ERSPAN type III with platform header', 101,
     ipv4(47, `100022eb00000001${'2005002a0000000000000001'}${'00'.repeat(8)}${ethernet('0800', UDP_PACKET)}`),
