@@ -63,7 +63,7 @@ export const exportCommand: Command = defineCommand({
         + 'or 16384)',
     })),
     templateRefresh: Type.Optional(duration({
-      description: 'How often templates are sent again in datagrams, in the time of the flows (default: 1m)',
+      description: 'How often templates are sent again in datagrams, of a capture by its clock (default: 1m)',
     })),
     sourceId: Type.Optional(Type.Integer({
       minimum: 0, maximum: 2 ** 32 - 1,
@@ -102,9 +102,9 @@ export const exportCommand: Command = defineCommand({
     + '\n\nFlows are exported by this machine, of which IPFIX and v9 tell where they came from; with '
     + '--spoof, and in a capture, their exporters send them once more. Generated exporters send from '
     + 'addresses of their own to 127.0.0.0/8, else from ports of their own. Files of flows have generated '
-    + 'traffic without its faults.\n\nA collector at tcp:// or tls:// that goes away is waited for, a minute '
-    + 'long, and then sent nothing until it is back. What did not arrive is told at the end, which is then '
-    + 'an exit with 3.',
+    + 'traffic without its faults.\n\nA collector at tcp:// or tls:// that goes away, or takes nothing, is '
+    + 'waited for, a minute long, and then sent nothing until it is back. What did not arrive is told at the '
+    + 'end, which is then an exit with 3.',
   examples: [
     {
       command: "flowkit export --generate 'flows=1000,exporters=4,versions=5/9/10' --to udp://127.0.0.1:2055",
@@ -248,5 +248,5 @@ function formatOf(
   if (generate !== undefined) return 'generated'
   const usual = versionOf(version)
   const versions = target.kind === 'wire' ? target.targets.map((each) => each.version ?? usual) : [usual]
-  return [...new Set(versions.map(versionName))].join(' or ')
+  return [...new Set(versions.map(versionName))].join(', ')
 }

@@ -6,7 +6,7 @@ import { openSender, type Destination, type UdpSender } from '../../core/net/sen
 import { openSpoofer } from '../../core/net/spoof.ts'
 import { streamLane, type StreamLane } from '../../core/net/stream-lane.ts'
 import type { TlsTrust } from '../../core/net/stream-sender.ts'
-import { worstLoss, type Undelivered } from './report.ts'
+import { totalLoss, type Undelivered } from './report.ts'
 import { dial, type WireTarget } from './targets.ts'
 import { versionName, type SendVersion } from './version.ts'
 import type { Io } from '../io.ts'
@@ -15,6 +15,8 @@ import { amount } from '../loss-report.ts'
 /** Most bytes of a datagram, and of a message by a connection, which no packet must hold. */
 const DATAGRAM = 1400
 const STREAM_MESSAGE = 16_384
+/** What goes by connections. */
+const IPFIX = versionName({ version: 10 })
 
 /** Where flows go. */
 export interface Ways {
@@ -51,10 +53,18 @@ export interface Lanes {
   flush(): void
   /** What the versions could not carry so far; of copies, as much as the one that lost most. */
   loss(): Loss
+  /** The same of each version, by its name. */
+  losses(): Map<string, Loss>
   /** Send what the system has not taken yet, and end. */
   close(): Promise<void>
   /** What did not arrive, so far. */
   undelivered(): Undelivered[]
+}
+
+/** A lane, and what its messages are called. */
+interface NamedLane {
+  readonly format: string
+  readonly lane: Lane
 }
 
 /** A sender of datagrams, and what they are. */
@@ -89,14 +99,14 @@ export async function openLanes(
     })
   }
 
-  function datagramLane(group: readonly Datagrams[]): Lane {
+  function datagramLane(group: readonly Datagrams[]): NamedLane {
     const [{ version, sender: { address: agent } }] = group
     const options = { ...encoding, version, maxSize: maxSize ?? DATAGRAM, agent }
     const all = group.map(({ sender }) => sender)
-    if (!spoof) return udpLane(all, options)
+    if (!spoof) return { format: versionName(version), lane: udpLane(all, options) }
     const lane = spoofLane(all, options)
     spoofed.push(lane)
-    return lane
+    return { format: versionName(version), lane }
   }
 
   try {
@@ -110,9 +120,20 @@ export async function openLanes(
     throw error
   }
   const groups = balance ? senders.map((each) => [each]) : copies(senders, spoof)
-  const lanes = [...groups.map(datagramLane), ...streams.map(([, lane]) => lane)]
+  const named = [...groups.map(datagramLane), ...streams.map(([, lane]) => ({ format: IPFIX, lane }))]
+  const lanes = named.map(({ lane }) => lane)
   const split = balance ? balancer(lanes.length) : undefined
+
+  function losses(): Map<string, Loss> {
+    const all = Map.groupBy(named, ({ format }) => format).entries()
+    return new Map(Array.from(all, ([format, group]) => {
+      return [format, totalLoss(group.map(({ lane }) => lane.addLoss(newLoss())), balance)]
+    }))
+  }
+
   return {
+    losses,
+    loss: () => totalLoss([...losses().values()], balance),
     get messages() { return lanes.reduce((sum, lane) => sum + lane.messages, 0) },
     async ready() {
       for (const lane of lanes) await lane.ready()
@@ -123,10 +144,6 @@ export async function openLanes(
     },
     flush() {
       for (const lane of lanes) lane.flush()
-    },
-    loss() {
-      if (balance) return lanes.reduce((sum, lane) => lane.addLoss(sum), newLoss())
-      return worstLoss(lanes.map((lane) => lane.addLoss(newLoss())))
     },
     async close() {
       await end()

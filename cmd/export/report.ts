@@ -1,4 +1,4 @@
-import { newLoss, type Loss } from '../../core/flow/loss.ts'
+import { addLoss, newLoss, type Loss } from '../../core/flow/loss.ts'
 import { amount, isLoss, lossObject, lossSection } from '../loss-report.ts'
 
 /** What was exported, and what the version could not carry. */
@@ -9,6 +9,8 @@ export interface Exported {
   /** Datagrams, or messages of connections. */
   readonly messages: number
   readonly loss: Loss
+  /** The same by the name of what could not carry it, where that is not one. */
+  readonly losses?: ReadonlyMap<string, Loss>
 }
 
 /** What of it did not arrive. */
@@ -44,13 +46,16 @@ export function isLossy({ readerLoss, loss }: Pick<Export, 'readerLoss' | 'loss'
 
 /** What was exported and what was lost: lines for people. */
 export function exportLines(
-  { flows, messages, unit, isFile, places, undelivered, format, readerLoss, loss }: Export,
+  { flows, messages, unit, isFile, places, undelivered, format, readerLoss, loss, losses }: Export,
   isRefused: boolean,
 ): { readonly summary: string, readonly warnings: readonly string[] } {
   const what = amount(flows, 'flow') + (unit ? ` in ${amount(messages, unit)}` : '')
   const verb = isFile ? 'written' : 'sent'
   const lost = [
-    lossSection('flowkit has no place for', readerLoss), lossSection(`${format} could not carry`, loss),
+    lossSection('flowkit has no place for', readerLoss),
+    ...Array.from(losses ?? [[format, loss] as const], ([name, loss]) => {
+      return lossSection(`${name} could not carry`, loss)
+    }),
   ]
   return {
     summary: `${what} ${isRefused ? 'not ' : ''}${verb} to ${places.join(', ')}`,
@@ -78,8 +83,12 @@ export function exportObject(
   }
 }
 
-/** What copies of the same flows have lost: of each thing as much as the copy that lost most of it. */
-export function worstLoss(losses: readonly Loss[]): Loss {
+/**
+ * What several have lost: all of it, if they share the flows, else, of each thing, as much as the one that
+ * lost most.
+ */
+export function totalLoss(losses: readonly Loss[], isShared: boolean): Loss {
+  if (isShared) return losses.reduce(addLoss, newLoss())
   const worst = newLoss()
   for (const { rows, leftOut, narrowed, elements } of losses) {
     for (const reason of Object.keys(rows) as (keyof typeof rows)[]) {

@@ -41,7 +41,7 @@ export interface Sent extends Exported {
 export async function sendFlows(
   open: () => FlowReader, encoding: SendEncoding, how: SendOptions, io: Io,
 ): Promise<Sent> {
-  const { pace, loop, targets } = how
+  const { pace, loop, balance, targets } = how
   const { version: usual, sampling } = encoding
   const lanes = await openLanes(encoding, how, io)
   const aggregates = targets.every(({ version = usual }) => version !== 'sflow' && version.version === 8)
@@ -74,9 +74,11 @@ export async function sendFlows(
     await lanes.close()
     done()
   }
-  const loss = lanes.loss()
   const { messages } = lanes
-  return { read, flows: read - rowsLost(loss), messages, loss, undelivered: lanes.undelivered() }
+  const loss = lanes.loss()
+  const losses = lanes.losses()
+  const nowhere = balance ? rowsLost(loss) : Math.min(...Array.from(losses.values(), rowsLost))
+  return { read, flows: read - nowhere, messages, loss, losses, undelivered: lanes.undelivered() }
 }
 
 /** Send generated traffic; each round is the same, as of exporters that were restarted. */

@@ -1,7 +1,9 @@
 import { FlowBatch } from '../flow/batch.ts'
 import { ID } from '../flow/fields.ts'
 import type { Loss } from '../flow/loss.ts'
-import { exportStreams, type EmitFrom, type ExportOptions } from '../netflow/encode/export-streams.ts'
+import {
+  exportStreams, type EmitFrom, type ExportOptions, type ExportStreams,
+} from '../netflow/encode/export-streams.ts'
 import type { UdpSender } from './send.ts'
 
 /** A way of flows to one or several destinations, with templates and sequence numbers of its own. */
@@ -21,9 +23,12 @@ export interface Lane {
 /** How flows are encoded; whose they are, the lane decides. */
 export type LaneOptions = Omit<ExportOptions, 'byExporter'>
 
-/** A lane to all of `senders`, as one exporter: this machine. */
+/**
+ * A lane to all of `senders`, as one exporter: this machine. Templates are sent again by the clock on the
+ * wall, so that a collector that was started late has them, whatever the times of the flows.
+ */
 export function udpLane(senders: readonly UdpSender[], options: LaneOptions): Lane {
-  const streams = exportStreams({ ...options, byExporter: false })
+  const { streams, onTime } = timedStreams({ ...options, byExporter: false })
   let messages = 0
   const emit: EmitFrom = (datagram) => {
     messages++
@@ -32,7 +37,10 @@ export function udpLane(senders: readonly UdpSender[], options: LaneOptions): La
   return {
     get messages() { return messages },
     ready: () => allReady(senders),
-    encode: (batch) => streams.encode(batch, emit),
+    encode(batch) {
+      onTime()
+      streams.encode(batch, emit)
+    },
     flush: () => streams.flush(emit),
     addLoss: (sum) => streams.addLoss(sum),
   }
@@ -52,7 +60,7 @@ export interface SpoofLane extends Lane {
 export function spoofLane(senders: readonly UdpSender[], options: LaneOptions): SpoofLane {
   const [{ family }] = senders
   const own = udpLane(senders, options)
-  const streams = exportStreams({ ...options, byExporter: true })
+  const { streams, onTime } = timedStreams({ ...options, byExporter: true })
   const theirs = new FlowBatch()
   const rest = new FlowBatch()
   let messages = 0
@@ -78,6 +86,7 @@ export function spoofLane(senders: readonly UdpSender[], options: LaneOptions): 
           if (found !== 0) others++
         }
       }
+      onTime()
       streams.encode(theirs, emit)
       own.encode(rest)
     },
@@ -86,6 +95,23 @@ export function spoofLane(senders: readonly UdpSender[], options: LaneOptions): 
       own.flush()
     },
     addLoss: (sum) => streams.addLoss(own.addLoss(sum)),
+  }
+}
+
+/** Streams that are told when to send templates again. */
+function timedStreams(
+  { templateRefresh, ...options }: ExportOptions,
+): { readonly streams: ExportStreams, onTime(): void } {
+  const streams = exportStreams({ ...options, templateRefresh: Infinity })
+  let announced = performance.now()
+  return {
+    streams,
+    onTime() {
+      const now = performance.now()
+      if (now - announced < templateRefresh / 1000) return
+      announced = now
+      streams.announce()
+    },
   }
 }
 

@@ -1,3 +1,4 @@
+import { appendRows } from '../flow/append-rows.ts'
 import { FlowBatch } from '../flow/batch.ts'
 import type { FlowReader } from '../flow/stream.ts'
 import { fillTimes } from '../netflow/encode/clock.ts'
@@ -123,23 +124,24 @@ function timeCutter(speed: number, scratch: FlowBatch): Cutter {
 function rowsOf(batch: FlowBatch, row: number, end: number, scratch: FlowBatch): FlowBatch {
   if (row === 0 && end === batch.length) return batch
   scratch.clear()
-  for (; row < end; row++) scratch.append(batch, row)
+  appendRows(scratch, batch, row, end)
   return scratch
 }
 
 /**
- * A pacer whose schedule begins now.
+ * A pacer whose schedule begins with the first moment that is waited for, at once.
  *
  * Moments are absolute, so that being late never adds up; what is late is caught up with at twice the pace,
  * not in one burst.
  */
 export function pacer(timer: Timer): Pacer {
-  const begin = timer.now()
+  let begin = NaN
   let last = 0 // due before
   let earliest = -Infinity // when what was due last could go, had it been late
   return {
     get stopped() { return timer.stopped },
     async until(due) {
+      if (Number.isNaN(begin)) begin = timer.now() - due
       earliest = Math.max(earliest + (due - last) / CATCH_UP, timer.now() - LARGEST_BURST)
       last = due
       for (;;) {
@@ -201,6 +203,7 @@ export async function replayDatagrams(
 ): Promise<number> {
   let first = NaN
   let due = passed
+  await pacer.until(due)
   for (const datagram of datagrams) {
     if (Number.isNaN(first)) first = datagram.received
     due = passed + (datagram.received - first) / 1000 / speed

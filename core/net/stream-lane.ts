@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { FlowkitError } from '../flow/errors.ts'
 import { addLoss, newLoss, rowsLost } from '../flow/loss.ts'
 import { exportStreams, type EmitFrom, type ExportStreams } from '../netflow/encode/export-streams.ts'
 import { FIRST_TEMPLATE } from '../netflow/encode/out-options.ts'
@@ -11,7 +12,7 @@ export interface Patience {
   /** Until the first attempt to connect again; each next one waits twice as long, up to `longest`. */
   readonly first: number
   readonly longest: number
-  /** For so long flows wait for it; after that they are lost, until it is back. */
+  /** For so long flows wait for it, or for one that takes nothing; then they are lost, until it is back. */
   readonly held: number
 }
 
@@ -58,8 +59,8 @@ const MOST_KEPT = 1024
 /**
  * A lane of IPFIX by a connection (RFC 7011 §10.4): templates are sent once.
  *
- * When it is lost, another is opened, from time to time, and begins with its templates and sequence numbers
- * anew. What the lost one had not given to the system is lost.
+ * When it is lost, or its collector has taken nothing for long, another is opened, from time to time, and
+ * begins with its templates and sequence numbers anew. What the lost one had not given to the system is lost.
  *
  * @param first an open connection
  * @param open opens the next
@@ -116,6 +117,21 @@ export function streamLane(
     returned = reconnect()
   }
 
+  /** Wait until there is room for more, or the connection is found lost. */
+  async function room(sender: StreamSender): Promise<void> {
+    const limit = Promise.withResolvers<void>()
+    const lose = (error: unknown) => {
+      if (session?.sender === sender) end(error) // else it has been given up
+    }
+    const timer = setTimeout(() => {
+      lose(new FlowkitError('ERR_INPUT', 'Cannot send: the collector takes nothing'))
+      void sender.close().catch(() => {})
+      limit.resolve()
+    }, patience.held)
+    await Promise.race([sender.ready().catch(lose), stopped, limit.promise])
+    clearTimeout(timer)
+  }
+
   function reconnect(): Promise<void> {
     return new Promise((resolve) => {
       const timer = setTimeout(resolve, patience.held)
@@ -144,10 +160,7 @@ export function streamLane(
     get lost() { return lost },
     get reason() { return reason },
     async ready() {
-      if (session) {
-        const room = session.sender.ready().catch(end)
-        await Promise.race([room, stopped])
-      }
+      if (session) await room(session.sender)
       if (!session) await Promise.race([returned, stopped])
     },
     encode(batch) {

@@ -82,8 +82,8 @@ export class RecordEncoder {
       }
       row = end
     }
-    for (const [index, { fields }] of shapes.entries()) {
-      if (written[index] > 0) for (const id of lostFields(fields, carried)) loss.leftOut[id] += written[index]
+    for (const [index, each] of shapes.entries()) {
+      if (written[index] > 0) for (const id of lostFields(each, carried)) loss.leftOut[id] += written[index]
     }
     this.count += at / size
     const records = this.bytes.subarray(0, at)

@@ -3,8 +3,11 @@ import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { cpus, loadavg, release, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { measureArchive, sizeRow } from './archive.ts'
+import { measureCaptureFiles } from './capture.ts'
+import { measureLiveCapture } from './capture-live.ts'
 import { measureCollect } from './collect.ts'
 import { measureCodecs } from './decode.ts'
+import { measureExport } from './export.ts'
 import { measureFormats } from './formats.ts'
 import { count, secondsSince, table, type Row } from './measure.ts'
 import { recordNfcapd } from './nfcapd.ts'
@@ -71,6 +74,12 @@ say('converting')
 rows.push(...await measureFormats(capture, FLOWS, folder))
 say('collecting')
 rows.push(...await measureCollect(folder, hasNfcapd))
+say('exporting')
+rows.push(...await measureExport({ flows: FLOWS, archive: archive.path, nfcapd }))
+say('metering packets')
+rows.push(...await measureCaptureFiles(folder))
+say('capturing')
+rows.push(...await measureLiveCapture(folder))
 
 process.stdout.write(`${machine(nfdump)}.
 Medians, with least and most, of runs that take turns; ${count(FLOWS)} flows; output to /dev/null; TZ=UTC

@@ -16,10 +16,11 @@ const DEMO = 'test/fixtures/netflow/demo.pcap'
 const V5 = 'test/fixtures/netflow/softflowd-v5.pcap'
 const FIELDS = 'flow_start,flow_end,bytes,packets,proto,src_addr,dst_addr,src_port,dst_port,tcp_flags,tos'
 const folder = await mkdtemp(join(tmpdir(), 'flowkit-export-'))
+const noSpoofing = await spoofingFault()
 after(() => rm(folder, { recursive: true }))
 
 /** Why datagrams cannot be sent from other addresses here; false if they can. */
-async function noSpoofing(): Promise<string | false> {
+async function spoofingFault(): Promise<string | false> {
   try {
     await loadLibc()
     await (await openSpoofer(parseDestination('udp://127.0.0.1:9'))).close()
@@ -140,9 +141,9 @@ test('a certificate that cannot be trusted is refused, with what to do', { skip:
   assert.match(bad.stderr, /^flowkit: Cannot use key and certificates of TLS: .+\n$/)
 })
 
-const skip = await noSpoofing()
-
-test('with --spoof flows come from their exporters, and their templates and numbers too', { skip }, async () => {
+test('with --spoof flows come from their exporters, and their templates and numbers too', {
+  skip: noSpoofing,
+}, async () => {
   const archive = join(folder, 'spoofed')
   const made = join(folder, 'exporters.pcap')
   const traffic = 'flows=2000,exporters=5,versions=5/9/10,v6=20%'
@@ -171,7 +172,7 @@ test('--report json tells the same in one object', async () => {
   const file = join(folder, 'report.pcap')
   const args = ['export', DEMO, '--version', '1', '--report', 'json', '--to', file]
   const { exitCode, stderr } = await flowkit(args)
-  assert.equal(exitCode, 0)
+  assert.equal(exitCode, 0, stderr)
   const { writer, ...report } = JSON.parse(stderr)
   assert.deepEqual({ ...report, reader: report.reader.fields }, {
     read: report.written + writer.rows.ipv6, written: report.written, inputs: 1, place: file, format: 'NetFlow v1',

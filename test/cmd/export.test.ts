@@ -138,6 +138,16 @@ test('what a version cannot carry is said by field, and --strict makes nothing o
   assert.ok(!(await readdir(folder)).some((name) => name.includes('strict')))
 })
 
+test('no datagram is larger than --mtu', async () => {
+  for (const version of ['5', '9', '10']) {
+    const { socket, url, datagrams } = await receiver()
+    await exported(DEMO, '--version', version, '--mtu', '600', '--to', url)
+    socket.close()
+    const largest = Math.max(...datagrams.map(({ length }) => length))
+    assert.ok(largest <= 600 && largest > 552, `${largest} bytes of version ${version}`)
+  }
+})
+
 test('--sampling, --source-id and --mtu go into the datagrams', async () => {
   await exported(V5, '--sampling', '100', '--source-id', '77', '--mtu', '600', '--to', path('told.pcap'))
   for (const row of await rowsOf(path('told.pcap'))) {
@@ -170,7 +180,12 @@ test('each of several receivers can have a version of its own', async () => {
     socket.close()
   }
   assert.ok(said.includes(` sent to ${urls.join(', ')}\n`), said)
-  assert.match(said, /^flowkit: NetFlow v5 or NetFlow v9 or IPFIX could not carry$/m)
+  const lost = said.split('flowkit: ').slice(2)
+  assert.deepEqual(lost.map((text) => text.slice(0, text.indexOf('\n'))), [
+    'NetFlow v5 could not carry', 'NetFlow v9 could not carry', 'IPFIX could not carry',
+  ])
+  assert.deepEqual(lost.map((text) => text.includes(' 970 IPv6 flows left out\n')), [true, false, false])
+  assert.match(said, /^flowkit: 6,521 flows in /)
 })
 
 test('SIGINT ends a loop with a summary', async () => {

@@ -1,17 +1,18 @@
 /** What `flowkit export` sends, as nfcapd, sfcapd, tshark and `flowkit collect` read it. */
 import assert from 'node:assert/strict'
-import { createSocket } from 'node:dgram'
+import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { createServer as createTlsServer } from 'node:tls'
 import { V8_SCHEMES } from '../../core/netflow/v8.ts'
 import type { Row } from '../core/netflow/messages.ts'
 import { makeAuthority, noCertificates, type Authority, type Certified } from '../support/certificates.ts'
-import { flowkit, startCollect } from '../support/flowkit.ts'
+import { finished, flowkit, startCollect, startFlowkit } from '../support/flowkit.ts'
 import { missing, output, throughNfcapd, throughSfcapd, throughTshark, type Told } from './peers.ts'
 import { interopRows } from './rows.ts'
 
@@ -40,20 +41,42 @@ async function fileOf(name: string, rows: readonly Row[]): Promise<string> {
   return path
 }
 
-async function exported(...args: readonly string[]): Promise<void> {
+/** Export to its end. @returns what it says */
+async function exported(...args: readonly string[]): Promise<string> {
   const { exitCode, stderr } = await flowkit(['export', ...args])
   assert.equal(exitCode, 0, stderr)
+  return stderr
 }
 
-/** The datagrams that are sent of a file. */
-async function datagramsOf(file: string, ...args: readonly string[]): Promise<Buffer[]> {
+/** A socket that keeps what it gets, and where that is to be sent. */
+async function listener(): Promise<{
+  readonly socket: Socket, readonly to: string, readonly datagrams: Buffer[],
+}> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 }).bind(0, '127.0.0.1')
   await once(socket, 'listening')
   const datagrams: Buffer[] = []
   socket.on('message', (datagram) => datagrams.push(datagram))
-  await exported(file, '--rate', '5K/s', '--to', `udp://127.0.0.1:${socket.address().port}`, ...args)
+  return { socket, to: `udp://127.0.0.1:${socket.address().port}`, datagrams }
+}
+
+/** The datagrams that are sent of a file, or of generated traffic. */
+async function datagramsOf(...args: readonly string[]): Promise<Buffer[]> {
+  const { socket, to, datagrams } = await listener()
+  await arrival(datagrams, sentBy(await exported('--rate', '5K/s', '--to', to, ...args)).messages)
   socket.close()
   return datagrams
+}
+
+/** How much was sent, as export says. */
+function sentBy(said: string): { readonly count: number, readonly messages: number } {
+  const numbers = /^flowkit: ([\d,]+) flows in ([\d,]+) datagrams? sent /.exec(said)!.slice(1)
+  const [count, messages] = numbers.map((text) => Number(text.replaceAll(',', '')))
+  return { count, messages }
+}
+
+/** What a process has sent lies in the socket when it ends: it takes some turns to be read. */
+async function arrival(datagrams: readonly Buffer[], count: number): Promise<void> {
+  for (let turns = 0; datagrams.length < count && turns < 1000; turns++) await nextTurn()
 }
 
 /** What a server gets of a file by one connection. */
@@ -124,6 +147,44 @@ test('nfcapd gets both directions of flows', { skip: missing('nfcapd', 'nfdump')
   assert.deepEqual(found.sort(), expected.sort())
 })
 
+for (const version of ['1', '5', '7', '9', '10']) {
+  test(`nfcapd gets all generated traffic of version ${version}, in sequence`, {
+    skip: missing('nfcapd', 'nfdump'),
+  }, async () => {
+    const sent = await datagramsOf('--generate', `flows=600,versions=${version}`)
+    const { flows: told, said } = await throughNfcapd(sent)
+    assert.equal(told.length, 600)
+    assert.match(said, /Flows: 600, .*Sequence Errors: 0, Bad Packets: 1/)
+  })
+}
+
+for (const version of ['5', '9', '10']) {
+  test(`nfcapd gets a loop of version ${version} in sequence, with templates again and again`, {
+    skip: missing('nfcapd', 'nfdump'),
+  }, async () => {
+    const { socket, to, datagrams } = await listener()
+    const few = FLOWS.slice(0, 50)
+    const child = startFlowkit(['export', await fileOf('few.json', few), '--version', version, '--loop',
+      '--rate', '5K/s', '--template-refresh', '1ms', '--to', to])
+    const ended = finished(child)
+    while (datagrams.length < 40) await once(socket, 'message')
+    child.kill('SIGINT')
+    const { exitCode, stderr } = await ended
+    const { count, messages } = sentBy(stderr)
+    await arrival(datagrams, messages)
+    socket.close()
+    assert.deepEqual([exitCode, datagrams.length], [0, messages])
+    assert.ok(count > few.length)
+    const { flows: told, said } = await throughNfcapd(datagrams)
+    assert.equal(told.length, count)
+    assert.match(said, /Sequence Errors: 0, Bad Packets: 1/)
+    const withTemplates = datagrams.filter((datagram) => {
+      return version === '9' ? datagram.readUInt16BE(20) === 0 : datagram.readUInt16BE(16) === 2
+    })
+    assert.ok(version === '5' || withTemplates.length > 1, String(withTemplates.length))
+  })
+}
+
 test('sfcapd gets a sample of every flow, in sequence', { skip: missing('sfcapd', 'nfdump') }, async () => {
   const { flows: told, said } = await throughSfcapd(await datagramsOf(flows, '--version', 'sflow'))
   assert.deepEqual(told.map(({ proto }) => proto).sort(), FLOWS.map(({ proto }) => proto).sort())
@@ -177,7 +238,7 @@ test('collect gets every flow of every version, by UDP, TCP and TLS', async () =
   const [secure] = server ? await collector.next(/tls:\/\/127\.0\.0\.1:\d+/) : []
   const udp = `udp://127.0.0.1:${collector.port}`
   const simple = ['1', '5', '6', '7', '9', 'sflow']
-  const schemes = ['1', '5', '7', '14'] // tshark has all
+  const schemes = Object.keys(V8_SCHEMES)
   for (const version of [...simple, ...schemes.map((scheme) => `8.${scheme}`)]) {
     await exported(flows, '--version', version, '--to', udp)
   }

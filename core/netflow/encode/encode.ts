@@ -42,8 +42,8 @@ export function v8Encoder(scheme: number, options: EncoderOptions): DatagramEnco
   function aggregate(batch: FlowBatch, emit: Emit): void {
     const added = new Uint32Array(batch.shapes.length)
     table.add(batch, added, (rows) => encoder.encode(rows, emit))
-    for (const [index, { fields }] of batch.shapes.entries()) {
-      if (added[index] > 0) for (const id of lostFields(fields, carried)) loss.leftOut[id] += added[index]
+    for (const [index, shape] of batch.shapes.entries()) {
+      if (added[index] > 0) for (const id of lostFields(shape, carried)) loss.leftOut[id] += added[index]
     }
     loss.rows.ipv6 += batch.length - added.reduce((sum, rows) => sum + rows, 0)
   }

@@ -1,6 +1,7 @@
 import type { FlowBatch } from '../../flow/batch.ts'
 import { ID } from '../../flow/fields.ts'
 import type { Loss } from '../../flow/loss.ts'
+import type { Shape } from '../../flow/shape.ts'
 
 /** Takes each finished datagram; the bytes are valid during the call. */
 export type Emit = (datagram: Uint8Array) => void
@@ -11,6 +12,8 @@ export interface DatagramEncoder {
   encode(batch: FlowBatch, emit: Emit): void
   /** Give out what waits. */
   flush(emit: Emit): void
+  /** Let templates and options be sent again when they are next used, where the version has them. */
+  announce?(): void
   /** What the version could not carry so far. */
   readonly loss: Loss
 }
@@ -29,7 +32,14 @@ const TRANSPORT = new Set([
   ID.samplingSource,
 ])
 
-/** The fields of `fields` that are lost if records carry those of `carried`. */
-export function lostFields(fields: readonly number[], carried: ReadonlySet<number>): number[] {
-  return fields.filter((id) => !carried.has(id) && !TRANSPORT.has(id))
+/** Nanoseconds below the microseconds of flow times: 0 where times were told with at most so many digits. */
+const NANOSECONDS = [ID.flowStartNs, ID.flowEndNs]
+const MICROSECOND_DIGITS = 6
+
+/** The fields of a shape that are lost if records carry those of `carried`. */
+export function lostFields({ fields, timeDigits }: Shape, carried: ReadonlySet<number>): number[] {
+  const isExact = timeDigits >= 0 && timeDigits <= MICROSECOND_DIGITS
+  return fields.filter((id) => {
+    return !carried.has(id) && !TRANSPORT.has(id) && !(isExact && NANOSECONDS.includes(id))
+  })
 }

@@ -40,6 +40,8 @@ export interface ExportStreams {
   encode(batch: FlowBatch, emit: EmitFrom): void
   /** Give out what waits. */
   flush(emit: EmitFrom): void
+  /** Let templates and options be sent again when they are next used. */
+  announce(): void
   /** Exporters and engines so far. */
   readonly count: number
   /** Add what the version could not carry so far to `sum`. @returns it */
@@ -156,6 +158,9 @@ export function exportStreams(options: ExportOptions): ExportStreams {
 
   return {
     flush,
+    announce() {
+      for (const { encoder } of streams.values()) encoder.announce?.()
+    },
     get count() { return streams.size },
     encode(batch, emit) {
       if (streams.size > MOST_STREAMS) {

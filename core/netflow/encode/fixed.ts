@@ -161,8 +161,8 @@ export function fixedEncoder(version: number, options: EncoderOptions, scheme: n
           }
         }
       }
-      for (const [index, { fields }] of batch.shapes.entries()) {
-        if (encoded[index] > 0) for (const id of lostFields(fields, carried)) loss.leftOut[id] += encoded[index]
+      for (const [index, shape] of batch.shapes.entries()) {
+        if (encoded[index] > 0) for (const id of lostFields(shape, carried)) loss.leftOut[id] += encoded[index]
       }
     },
     flush: finish,

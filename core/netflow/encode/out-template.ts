@@ -62,7 +62,7 @@ export function outTemplate(
     least: lengthOf(layout),
     oneAt: one?.at ?? -1,
     oneField: one?.index ?? -1,
-    lost: lostFields(shape.fields, carried),
+    lost: lostFields(shape, carried),
     rows: 0, sentIn: -1,
   }
 }

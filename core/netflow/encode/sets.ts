@@ -42,8 +42,8 @@ const OCTET_FIELDS = FIELDS.filter(({ type }) => type === 'octets').map(({ id })
 /**
  * An encoder of NetFlow v9 or IPFIX: a template for each shape of row, announced before its first records.
  *
- * Templates are announced again, when they are next used, once `templateRefresh` or `templateMessages` have passed;
- * then options are sent again as well. They tell the sampling rate of flows that have it in common.
+ * Templates are announced again, when they are next used, once `templateRefresh` or `templateMessages` have passed,
+ * or on demand; then options are sent again as well. They tell the sampling rate of flows that have it in common.
  *
  * @throws RangeError if `maxSize` is less than 128, or more than the 65535 that a message can have
  */
@@ -64,6 +64,7 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
   let refresh = 0 // how often templates have been sent
   let refreshedAt = 0 // µs
   let refreshedAfter = 0 // messages
+  let isAsked = false // to send them again
   let usedSince = true // whether records were written since then
   let begins = new Uint8Array(0)
   let rates = new Uint8Array(0)
@@ -121,9 +122,10 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
   function announce(template: OutTemplate, emit: Emit): void {
     const makeRoom = () => message.finish(clock, emit)
     const { messages } = message.sent
-    const isDue = usedSince && (refresh === 0 || Math.abs(clock.exportMicros - refreshedAt) >= templateRefresh ||
-      messages - refreshedAfter >= templateMessages)
+    const isDue = usedSince && (refresh === 0 || isAsked || messages - refreshedAfter >= templateMessages ||
+      Math.abs(clock.exportMicros - refreshedAt) >= templateRefresh)
     if (isDue) {
+      isAsked = false
       refresh++
       refreshedAt = clock.exportMicros
       refreshedAfter = messages
@@ -221,6 +223,9 @@ export function setEncoder(version: SetVersion, options: SetEncoderOptions): Dat
     },
     flush(emit) {
       message.finish(clock, emit)
+    },
+    announce() {
+      isAsked = true
     },
   }
 }

@@ -138,11 +138,11 @@ const CARRIED: readonly ReadonlySet<number>[] = Object.values(TOLD_BY).map((way)
 ]))
 
 function countLost(
-  loss: Loss, { fields, extras }: Shape, carried: ReadonlySet<number>, rows: number,
+  loss: Loss, shape: Shape, carried: ReadonlySet<number>, rows: number,
 ): void {
   if (rows === 0) return
-  for (const id of lostFields(fields, carried)) loss.leftOut[id] += rows
-  for (const { pen, id } of extras) {
+  for (const id of lostFields(shape, carried)) loss.leftOut[id] += rows
+  for (const { pen, id } of shape.extras) {
     const name = elementName(pen, id)
     loseElement(loss, name, rows)
   }

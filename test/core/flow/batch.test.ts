@@ -1,6 +1,7 @@
 import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import { ipv6Storage } from '../../../core/flow/address.ts'
+import { appendRows } from '../../../core/flow/append-rows.ts'
 import { FlowBatch } from '../../../core/flow/batch.ts'
 import { FIELDS, FIELD_COUNT, ID, findField } from '../../../core/flow/fields.ts'
 import { addFields, makeShape } from '../../../core/flow/shape.ts'
@@ -57,6 +58,22 @@ test('append() copies a row with its bytes in the heap', () => {
   for (const row of [3, 0, 2]) to.append(from, row)
   assert.deepEqual([0, 1, 2].map((i) => rowOf(to, i)), [3, 0, 2].map(wanted))
   assert.deepEqual(to.shapes, from.shapes)
+})
+
+test('appendRows() copies a range of rows as append() does, behind those that are there', () => {
+  const from = sample(9)
+  from.shape[4] = from.intern(makeShape([ID.bytes]))
+  const to = new FlowBatch(2)
+  for (const [start, end] of [[7, 9], [3, 3], [0, 5], [5, 6]]) appendRows(to, from, start, end)
+  const rows = [7, 8, 0, 1, 2, 3, 4, 5]
+  const one = new FlowBatch()
+  for (const row of rows) one.append(from, row)
+  assert.equal(to.length, rows.length)
+  for (const [i, row] of rows.entries()) {
+    assert.deepEqual(to.shapes[to.shape[i]], from.shapes[from.shape[row]])
+    if (row !== 4) assert.deepEqual(rowOf(to, i), wanted(row))
+  }
+  assert.deepEqual([to.bytes[6], to.heapLength], [4 * 2 ** 40, one.heapLength])
 })
 
 test('presence is told by shape, so that 0 and absent differ', () => {

@@ -83,6 +83,18 @@ test('a pacer that always wakes late does not drift', async () => {
   assert.equal(timer.time, time)
 })
 
+test('a schedule begins when its first moment is waited for, however late that is', async () => {
+  const timer = fakeTimer()
+  const schedule = pacer(timer)
+  timer.time += 400 // reading
+  const times: number[] = []
+  for (const due of [0, 2, 100]) {
+    await schedule.until(due)
+    times.push(timer.time - 1400)
+  }
+  assert.deepEqual(times, [0, 2, 100])
+})
+
 test('what is late is caught up with at twice the pace, after a burst of 5 ms', async () => {
   const timer = fakeTimer()
   const schedule = pacer(timer)

@@ -113,6 +113,22 @@ test('flows wait for a collector that is away, but not for ever', async () => {
   await lane.close()
 })
 
+test('a collector that takes nothing for long is given up, and connected to again', async () => {
+  const [busy, next] = [fake(), fake()]
+  busy.ready = () => new Promise(() => {})
+  const said: string[] = []
+  const lane = streamLane(busy, async () => next, OPTIONS, signal, {
+    onLost: (reason) => said.push(reason), onBack: () => said.push('back'),
+  }, { ...PATIENCE, held: 5 })
+  sendRows(lane, 2)
+  await lane.ready()
+  while (said.length < 2) await lane.ready()
+  sendRows(lane, 1)
+  assert.deepEqual(said, ['the collector takes nothing', 'back'])
+  assert.deepEqual([lane.lost, lane.breaks, next.messages.length > 0], [2, 1, true])
+  await lane.close()
+})
+
 test('a signal ends waiting for a collector that is away, and for one that takes nothing', async () => {
   const events = { onLost() {}, onBack() {} }
   const stop = new AbortController()

@@ -167,6 +167,16 @@ test('fields without a place are counted, the header and the EtherType of IPv4 a
   ])
 })
 
+test('nanoseconds count as lost only where times were told with them', () => {
+  const fields = { ...FLOW, flow_start_ns: 0, flow_end_ns: 0 }
+  for (const timeDigits of [0, 3, 6, 9] as const) {
+    const encoder = fixedEncoder(5, OPTIONS)
+    encodeAll(encoder, batchOf({ fields, timeDigits }))
+    const lost = lossByField(encoder.loss).map(({ name, leftOut }) => [name, leftOut])
+    assert.deepEqual(lost, timeDigits === 9 ? [['flow_start_ns', 1], ['flow_end_ns', 1]] : [])
+  }
+})
+
 test('ICMP type and code are the destination port, if that is free', () => {
   const encoder = fixedEncoder(5, OPTIONS)
   const { dst_port: _, ...portless } = FLOW
