@@ -33,6 +33,7 @@ const OPTIONS = Type.Object({
   filter: Type.Optional(Type.String({
     short: 'f', title: 'EXPR', description: 'Keep only flows that match',
   })),
+  filterFile: FILTER_OPTIONS.filterFile,
   filterDialect: FILTER_OPTIONS.filterDialect,
   samplingDefault: Type.Optional(Type.Array(parsed(parseSamplingRule, SAMPLING_RULE, { title: 'CIDR=N' }), {
     description: 'Exporters in this network that do not say sample one packet in N',
@@ -113,7 +114,7 @@ export const collect: Command = defineCommand({
   ],
   async run(_args, options, io, configuration) {
     const passed = await listenFds(io.env, process.pid)
-    const plan = planOf(options, io.env, passed) // before rights are given up: it reads keys
+    const plan = await planOf(options, io.env, passed) // before rights are given up: it reads keys
     const child = await joinMonitor(async () => { await loadDuck() })
     if (child) {
       const inherited = await examineSockets(child.descriptors.map((fd) => ({ fd, name: 'inherited' })))

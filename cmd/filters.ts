@@ -41,11 +41,18 @@ export function readFilterFile(name: string, from: string | undefined): FilterFi
  * The filter that options ask for, or undefined.
  *
  * @param word that stands for the option `--filter`, where one does
+ * @param onFile told of each file that is read
  * @throws FlowkitError, or the system error of a file
  */
 export async function readFilter(
   { filter, filterFile, filterDialect: dialect = 'nfdump' }: FilterOptions, word?: string,
+  onFile: (path: string) => void = () => {},
 ): Promise<Filter | undefined> {
+  function read(name: string, from: string | undefined): FilterFile {
+    const found = readFilterFile(name, from)
+    onFile(found.path)
+    return found
+  }
   if (filter !== undefined && word !== undefined) {
     throw new FlowkitError('ERR_OPTION', `Cannot use two filters: "${filter}" and "${word}"`)
   }
@@ -55,12 +62,13 @@ export async function readFilter(
     if (dialect === 'flow-nfilter' && !text.includes('\n')) {
       throw new FlowkitError('ERR_OPTION', 'Cannot use a filter of flow-nfilter without --filter-file')
     }
-    return parseFilter(text, { dialect, read: readFilterFile })
+    return parseFilter(text, { dialect, read })
   }
   if (text !== undefined && dialect !== 'flow-nfilter') {
     throw new FlowkitError('ERR_OPTION', 'Cannot use --filter-file beside another filter')
   }
+  onFile(filterFile)
   return parseFilter(await readFile(filterFile, 'utf8'), {
-    dialect, read: readFilterFile, path: filterFile, ...text !== undefined && { definition: text },
+    dialect, read, path: filterFile, ...text !== undefined && { definition: text },
   })
 }

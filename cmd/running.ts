@@ -2,6 +2,9 @@
 import { spawn } from 'node:child_process'
 import type { Io } from './io.ts'
 
+/** ms between looks at the clock. */
+const LOOK = 1000
+
 /** Run the command for a file; what it prints goes where our talk goes. */
 export function runHook(command: string, path: string, io: Io): void {
   const env = { ...io.env, FLOWKIT_FILE: path }
@@ -15,7 +18,7 @@ export function runHook(command: string, path: string, io: Io): void {
 /**
  * Wait for the end; do what signals ask for, and `rotate` on the wall clock's multiples of the interval.
  *
- * @param every ms, asked each time
+ * @param every ms, asked again and again: it may change, and so may the clock
  */
 export function untilAborted(
   { signal }: Pick<Io, 'signal'>, every: () => number,
@@ -23,11 +26,16 @@ export function untilAborted(
 ): Promise<void> {
   if (signal.aborted) return Promise.resolve()
   return new Promise((resolve) => {
-    const next = () => setTimeout(tick, every() - Date.now() % every())
-    let timer = next()
-    function tick(): void {
-      rotate()
-      timer = next()
+    let due: number
+    let timer = wait()
+    function wait(): NodeJS.Timeout {
+      const now = Date.now()
+      due = now - now % every() + every()
+      return setTimeout(look, Math.min(due - now, LOOK))
+    }
+    function look(): void {
+      if (Date.now() >= due) rotate()
+      timer = wait()
     }
     for (const [name, action] of Object.entries(signals)) process.on(name, action)
     signal.addEventListener('abort', () => {

@@ -38,9 +38,10 @@ export async function syncFolder(path: string): Promise<void> {
 /**
  * Begin a file under a temporary name beside `path`, which it takes the place of when it is closed.
  *
- * @throws the system error if the folder cannot be written to
+ * @param head what is in it from the beginning
+ * @throws the system error if the folder, or the head, cannot be written; nothing is left behind then
  */
-export async function createOutputFile(path: string): Promise<OutputFile> {
+export async function createOutputFile(path: string, head?: Uint8Array): Promise<OutputFile> {
   const target = resolve(path)
   const folder = dirname(target)
   const temporary = join(folder, `.${basename(target)}.tmp-${randomBytes(6).toString('hex')}`)
@@ -53,11 +54,18 @@ export async function createOutputFile(path: string): Promise<OutputFile> {
     await rm(temporary, { force: true })
   }
 
+  async function write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten
+  }
+
+  try {
+    if (head) await write(head)
+  } catch (error) {
+    await abort()
+    throw error
+  }
   return {
-    abort,
-    async write(bytes) {
-      for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten
-    },
+    abort, write,
     async writeAt(bytes, position) {
       for (let at = 0; at < bytes.length;) {
         at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten

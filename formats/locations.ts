@@ -1,14 +1,15 @@
 import { createReadStream } from 'node:fs'
-import { glob, open, readdir, stat } from 'node:fs/promises'
+import { access, glob, open, readdir, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { isArchive } from '../core/archive/places.ts'
 import { ByteSource, readToFailure } from '../core/compress/byte-source.ts'
 import { unwrap, wrappingOf, type Wrapping } from '../core/compress/unwrap.ts'
-import { filterFlows } from '../core/filter/filter.ts'
+import { filterFlows, tagFlows } from '../core/filter/filter.ts'
 import { overlaps } from '../core/filter/window.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
 import { readFlows, readRows, type Fault, type FlowReader, type InputFault } from '../core/flow/stream.ts'
 import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
+import { chunksOfFile } from './file-chunks.ts'
 import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 import { FORMATS } from './index.ts'
 import { formatOf } from './nfdump-text.ts'
@@ -118,7 +119,10 @@ async function inputsOfWord(word: string, forced: FlowFormat | undefined): Promi
   }
   if (info.code !== 'ENOENT' || !/[*?[{]/.test(word)) throw info
   const inputs: Input[] = []
-  for (const path of (await Array.fromAsync(glob(word))).sort()) inputs.push(await inputOfPath(path, forced))
+  for (const path of (await Array.fromAsync(glob(word))).sort()) {
+    const input = await unlessGone(path, () => inputOfPath(path, forced))
+    if (input) inputs.push(passedOverIfGone(path, input))
+  }
   if (inputs.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot open "${word}": nothing matches`)
   return inputs
 }
@@ -131,9 +135,9 @@ async function inputsBelow(folder: string, forced: FlowFormat | undefined): Prom
   const inputs: Input[] = []
   for (const path of files.sort()) {
     try {
-      inputs.push(await inputOfPath(path, forced))
+      const input = await unlessGone(path, () => inputOfPath(path, forced))
+      if (input) inputs.push(passedOverIfGone(path, input))
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') continue // expired meanwhile
       if (!(error instanceof FlowkitError)) throw error
       const isOther = error.code === 'ERR_UNSUPPORTED' || error.code === 'ERR_INPUT' // no flow file, it seems
       if (!isOther) inputs.push(brokenInput(path, error))
@@ -141,6 +145,36 @@ async function inputsBelow(folder: string, forced: FlowFormat | undefined): Prom
   }
   if (inputs.length > 0) return inputs
   throw new FlowkitError('ERR_INPUT', `Cannot read "${folder}": the folder holds no flow files`)
+}
+
+/** Do something with a file that was found, which may have expired since: undefined then. */
+async function unlessGone<T>(path: string, task: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await task()
+  } catch (error) {
+    if (!await isGone(path)) throw error
+    return undefined
+  }
+}
+
+function isGone(path: string): Promise<boolean> {
+  return access(path).then(() => false, ({ code }: NodeJS.ErrnoException) => code === 'ENOENT')
+}
+
+/** An input that was found, not named: it has no more once its file is gone, which is no fault. */
+function passedOverIfGone(path: string, input: Input): Input {
+  async function* rowsOf<Rows>(rows: AsyncIterable<Rows>): AsyncGenerator<Rows> {
+    try {
+      yield* rows
+    } catch (error) {
+      if (!await isGone(path)) throw error
+    }
+  }
+  return {
+    ...input,
+    open: (request) => rowsOf(input.open(request)),
+    openCounters: (request) => rowsOf(input.openCounters(request)),
+  }
 }
 
 /** An input that cannot be opened: a fault like any other beside those that can. */
@@ -163,12 +197,16 @@ export async function inputOfPath(path: string, forced: FlowFormat | undefined):
     const what = `${format.name} in ${wrapping}`
     throw new FlowkitError('ERR_OPTION', `Cannot read "${path}": ${what} must be unpacked first`)
   }
-  const source = () => sourceOf(createReadStream(path, { highWaterMark: CHUNK_SIZE }))
+  const source = () => wrapping
+    ? sourceOf(createReadStream(path, { highWaterMark: CHUNK_SIZE }))
+    : new ByteSource(chunksOfFile(path, CHUNK_SIZE))
   return {
     name: path, format,
-    open: (request) => openPath && !wrapping
-      ? openPath(path, request)
-      : openStream(format, source(), request),
+    open(request) {
+      if (!openPath || wrapping) return openStream(format, source(), request)
+      const flows = openPath(path, request)
+      return request.filter?.tags ? tagFlows(flows, request.filter) : flows
+    },
     openCounters: (request) => countersOfPath && !wrapping
       ? countersOfPath(path, request)
       : openCounterStream(format, source(), request),

@@ -8,12 +8,12 @@ import type { LaneTask } from './threads.ts'
 import { sinkOf } from '../sinks.ts'
 
 serveLane<LaneTask>(({ task, lanes }, tell) => {
-  const { options, places, tls, bad } = task
+  const { options, filter, places, tls, bad } = task
   const faults = faultLog(tell)
   let { rotate } = options
   return {
     options: {
-      ...settingsOf(options),
+      ...settingsOf(options, filter),
       ...tls && { tls },
       groups: [], // joined by who opened the sockets
       forward: options.forward ?? [],
@@ -26,7 +26,7 @@ serveLane<LaneTask>(({ task, lanes }, tell) => {
     },
     settingsOf(changed) {
       rotate = changed.options.rotate
-      return settingsOf(changed.options)
+      return settingsOf(changed.options, changed.filter)
     },
     silent: () => faults.silent,
   }

@@ -1,23 +1,43 @@
 import { FORGOTTEN, sumRows, type LedgerRow } from '../../core/collector/ledger.ts'
 import type { CollectorReport } from '../../core/collector/report.ts'
 
-/** Says each kind of fault once for each exporter, a hundred in all, and counts the rest. */
+/**
+ * Says each kind of fault once an hour for each exporter, a hundred in all, and counts the rest, which is
+ * said when something is after that hour.
+ */
 export interface FaultLog {
-  /** Faults that were not said. */
+  /** Faults that were not said, nor counted aloud. */
   readonly silent: number
   /** @param exporter empty: it is not about one @param detail for who looks into it */
   say(exporter: string, reason: string, detail?: string): void
 }
 
 const MOST = 100
+/** ms for which a fault that was said is not said again. */
+const HOUR = 3_600_000
 
-/** A log without entries. @param tell told what it says */
-export function faultLog(tell: FaultLog['say']): FaultLog {
+/**
+ * A log without entries.
+ *
+ * @param tell told what it says
+ * @param now ms since some moment
+ */
+export function faultLog(tell: FaultLog['say'], now: () => number = () => performance.now()): FaultLog {
   const said = new Set<string>()
+  let begun = -Infinity
   let silent = 0
+
+  function beginHour(): void {
+    begun = now()
+    said.clear()
+    if (silent > 0) tell('', `${silent} more such faults`)
+    silent = 0
+  }
+
   return {
     get silent() { return silent },
     say(exporter, reason, detail) {
+      if (now() - begun >= HOUR) beginHour()
       const key = `${exporter} ${reason.replace(/\d+/g, '#')}`
       if (said.has(key) || said.size >= MOST) silent++
       else {

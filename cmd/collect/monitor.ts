@@ -4,7 +4,7 @@ import { findAccount, makeFolder } from '../../core/net/privileges.ts'
 import { openNotifier } from '../../core/net/systemd.ts'
 import { openUdpSocket } from '../../core/net/udp-receiver.ts'
 import { groupsFor } from '../../core/net/udp-socket.ts'
-import { isRereadable, type CollectOptions, type Plan } from './plan.ts'
+import { unreadableAgain, type CollectOptions, type Plan } from './plan.ts'
 import { isOpenedByMonitor, openSockets, type Told } from './sockets.ts'
 import type { ExitCode } from '../command.ts'
 import { UsageError } from '../errors.ts'
@@ -21,8 +21,8 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
   if (onRotate !== undefined) {
     throw new UsageError('Cannot use option --on-rotate with --user: what is confined cannot start programs')
   }
-  if (!isRereadable(plan)) {
-    io.talk.warn(`${config} is read once only, since it is not below ${chroot}: SIGHUP begins new files, and `
+  for (const path of unreadableAgain(plan)) {
+    io.talk.warn(`${path} is read once only, since it is not below ${chroot}: SIGHUP begins new files, and `
       + 'a change of it needs a restart')
   }
   const account = findAccount(user)
@@ -30,7 +30,7 @@ export async function monitorCollector(plan: Plan, options: CollectOptions, io: 
   for (const folder of [...writable, join(resolve(plan.state), 'spool')]) makeFolder(folder, account)
   const lanes = await openSockets(plan.listen.filter(isOpenedByMonitor), options, io)
   const descriptors = lanes ? lanes.flat().map(({ fd = -1 }) => fd) : await openOne(plan, options)
-  const files = [config, tlsKey, tlsCert, tlsCa].filter((path) => path !== undefined)
+  const files = [config, tlsKey, tlsCert, tlsCa, ...plan.filterFiles].filter((path) => path !== undefined)
   const notifier = await openNotifier(io.env)
   const isNetwork = options.metrics !== undefined || options.forward !== undefined
     || plan.listen.some(({ protocol }) => protocol !== 'udp')

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import type { CollectorOptions, CollectorSettings } from '../../core/collector/collector.ts'
 import { rowFilter } from '../../core/collector/row-filter.ts'
-import { compileFilter, parseFilter, type Dialect, type Filter } from '../../core/filter/filter.ts'
+import { compileFilter, type Filter } from '../../core/filter/filter.ts'
 import { formatEndpoint, type Endpoint, type ListenAt } from '../../core/net/endpoint.ts'
 import type { Destination } from '../../core/net/send.ts'
 import type { PassedSocket } from '../../core/net/systemd.ts'
@@ -13,19 +13,17 @@ import type { MulticastGroup } from '../../core/net/udp-socket.ts'
 import type { SamplingRule } from '../../core/netflow/sampling-rules.ts'
 import type { Prefix } from '../../core/flow/prefix.ts'
 import { UsageError } from '../errors.ts'
-import { readFilterFile } from '../filters.ts'
+import { readFilter, type FilterOptions } from '../filters.ts'
 import {
   checkRetention, defaultState, describePlace, placesOf, type Place, type SinkOptions,
 } from '../sinks.ts'
 
 /** The options of `flowkit collect`, as its schema has them. */
-export interface CollectOptions extends SinkOptions {
+export interface CollectOptions extends SinkOptions, FilterOptions {
   readonly listen?: readonly ListenAt[]
   readonly join?: readonly MulticastGroup[]
   readonly allow?: readonly Prefix[]
   readonly forward?: readonly Destination[]
-  readonly filter?: string
-  readonly filterDialect?: Dialect
   readonly samplingDefault?: readonly SamplingRule[]
   readonly samplingOverride?: readonly SamplingRule[]
   readonly receiveBuffer: number
@@ -59,9 +57,14 @@ export interface Plan {
   /** For the spool, and what is known of exporters. */
   readonly state: string
   readonly settings: CollectorSettings
+  readonly filter: Filter | undefined
+  /** The absolute paths of the files that it was read from. */
+  readonly filterFiles: readonly string[]
   readonly tls: TlsIdentity | undefined
   /** The absolute path of the folder that it sees as `/`; places and state are absolute then, and below. */
   readonly chroot: string | undefined
+  /** Where relative paths begin. */
+  readonly folder: string
   /** The absolute path of the configuration file; undefined where there is none, or it cannot be seen. */
   readonly config: string | undefined
 }
@@ -72,9 +75,9 @@ export interface Plan {
  * @param passed sockets that the service manager has opened: used unless there are others to be opened
  * @throws UsageError, FlowkitError, or the system error of a file that cannot be read
  */
-export function planOf(
+export async function planOf(
   options: CollectOptions, env: NodeJS.ProcessEnv, passed: readonly PassedSocket[] = [],
-): Plan {
+): Promise<Plan> {
   const { tlsKey, tlsCert, tlsCa } = options
   const listen = options.listen ?? (passed.length > 0 ? passed.map((each) => listenBy(each, options))
     : DEFAULT_PORTS.map((port): ListenAt => ({ protocol: 'udp', address: '::', port })))
@@ -83,11 +86,13 @@ export function planOf(
   }
   const chroot = chrootOf(options)
   const places = placesOf(options, env).map((place) => ({ ...place, path: pathBelow(place.path, chroot) }))
+  const filterFiles: string[] = []
+  const filter = await readFilter(options, undefined, (path) => filterFiles.push(resolve(path)))
   return {
-    listen, places, chroot,
+    listen, places, chroot, filter, filterFiles, folder: process.cwd(),
     config: options.config === undefined ? undefined : resolve(options.config),
     state: pathBelow(options.state ?? defaultState(places), chroot),
-    settings: settingsOf(options),
+    settings: settingsOf(options, filter),
     tls: tlsKey === undefined || tlsCert === undefined ? undefined : {
       key: readFileSync(tlsKey), cert: readFileSync(tlsCert),
       ...tlsCa !== undefined && { ca: readFileSync(tlsCa) },
@@ -98,20 +103,42 @@ export function planOf(
 /**
  * What may be changed while a collector runs.
  *
- * @throws UsageError, FlowkitError
+ * @param filter as it was read
+ * @throws UsageError
  */
-export function settingsOf(options: CollectOptions): CollectorSettings {
-  const { filter, allow = [], samplingDefault = [], samplingOverride = [] } = options
+export function settingsOf(options: CollectOptions, filter: Filter | undefined): CollectorSettings {
+  const { allow = [], samplingDefault = [], samplingOverride = [] } = options
   checkRetention(options)
   return {
     allow,
     sampling: { defaults: samplingDefault, overrides: samplingOverride },
-    ...filter !== undefined && { filter: rowFilter(compileFilter(parse(filter, options))) },
+    ...filter !== undefined && { filter: rowFilter(compileFilter(filter)) },
   }
 }
 
-function parse(filter: string, { filterDialect: dialect = 'nfdump' }: CollectOptions): Filter {
-  return parseFilter(filter, { dialect, read: readFilterFile })
+/**
+ * Read the filter again, where a plan is carried out.
+ *
+ * @throws UsageError if what it is in cannot be seen there; as `readFilter`
+ */
+export function rereadFilter(
+  { folder, chroot }: Plan, { filterFile, ...options }: CollectOptions,
+): Promise<Filter | undefined> {
+  if (filterFile === undefined) return readFilter(options)
+  const path = resolve(folder, filterFile)
+  if (!isSeen(path, chroot)) throw notBelow(path, chroot)
+  return readFilter({ ...options, filterFile: pathInside(path, chroot) })
+}
+
+/** What is said of a file that cannot be read again behind `--chroot`. */
+export function notBelow(path: string, chroot: string | undefined): UsageError {
+  return new UsageError(`Cannot read ${path} again: it is not below ${chroot}, which is all that --chroot `
+    + 'leaves')
+}
+
+/** A path below the folder of `--chroot`, as it is seen there. */
+function pathInside(path: string, chroot: string | undefined): string {
+  return chroot === undefined ? path : join('/', relative(chroot, path))
 }
 
 /** The spool of each of several threads, which share what was asked for; room is kept for that only. */
@@ -147,9 +174,15 @@ function pathBelow(path: string, chroot: string | undefined): string {
   throw new UsageError(`Cannot write to "${path}" with --chroot: it is not below ${chroot}`)
 }
 
-/** Whether the configuration can be read again by who sees only a folder. */
-export function isRereadable({ config, chroot }: Plan): boolean {
-  return config === undefined || chroot === undefined || isBelow(config, chroot)
+/** The files among the configuration and the filter's that who sees only a folder cannot read again. */
+export function unreadableAgain({ config, filterFiles, chroot }: Plan): string[] {
+  const files = config === undefined ? filterFiles : [config, ...filterFiles]
+  return files.filter((path) => !isSeen(path, chroot))
+}
+
+/** Whether a file can be seen behind `--chroot`. */
+function isSeen(path: string, chroot: string | undefined): boolean {
+  return chroot === undefined || isBelow(path, chroot)
 }
 
 function isBelow(path: string, folder: string): boolean {
@@ -166,13 +199,13 @@ export function planInside(
 ): Plan {
   const { chroot, places, state, config } = plan
   const own = (options.listen ?? []).filter(({ protocol }) => protocol !== 'udp')
-  const inside = (path: string): string => chroot === undefined ? path : join('/', relative(chroot, path))
+  const inside = (path: string): string => pathInside(path, chroot)
   return {
     ...plan,
     listen: [...inherited.map((each) => listenBy(each, options)), ...own],
     places: places.map((place) => ({ ...place, path: inside(place.path) })),
     state: inside(state),
-    config: config === undefined || !isRereadable(plan) ? undefined : inside(config),
+    config: config === undefined || !isSeen(config, chroot) ? undefined : inside(config),
   }
 }
 
@@ -187,6 +220,7 @@ export function describePlan({ listen, places, state, settings }: Plan, options:
     ...options.maxAge === undefined ? [] : [`max age   ${options.maxAge / 1000} s`],
     ...options.maxSize === undefined ? [] : [`max size  ${options.maxSize} bytes`],
     ...options.filter === undefined ? [] : [`filter    ${options.filter}`],
+    ...options.filterFile === undefined ? [] : [`filter    from ${options.filterFile}`],
     ...allow.length === 0 ? [] : [`allow     ${allow.length} networks`],
     ...defaults.length + overrides.length === 0 ? [] : [
       `sampling  ${defaults.length} defaults, ${overrides.length} overrides`,

@@ -7,18 +7,18 @@ import type { UdpReceiver } from '../../core/net/udp-receiver.ts'
 import { openNotifier, watchdogInterval, type Notifier } from '../../core/net/systemd.ts'
 import type { MetricsServer } from '../../core/metrics/server.ts'
 import { faultLog, reportText } from './log.ts'
-import type { CollectOptions, Plan } from './plan.ts'
+import { notBelow, rereadFilter, type CollectOptions, type Plan } from './plan.ts'
 import { collectAlone, collectInLanes, type CollectEvents, type Collecting } from './threads.ts'
 import { kebab, type Configuration, type ExitCode } from '../command.ts'
-import { explain, UsageError } from '../errors.ts'
+import { explain } from '../errors.ts'
 import type { Io } from '../io.ts'
 import { runHook, untilAborted } from '../running.ts'
 import { describePlace } from '../sinks.ts'
 
 /** Options that take effect when the configuration is read again; the others want a restart. */
 const CHANGEABLE = [
-  'filter', 'filterDialect', 'allow', 'samplingDefault', 'samplingOverride', 'rotate', 'onRotate', 'maxAge',
-  'maxSize',
+  'filter', 'filterFile', 'filterDialect', 'allow', 'samplingDefault', 'samplingOverride', 'rotate',
+  'onRotate', 'maxAge', 'maxSize',
 ] as const
 
 /**
@@ -63,12 +63,11 @@ export async function runCollector(
     notifier.reloading()
     try {
       if (options.config !== undefined && plan.config === undefined) {
-        throw new UsageError(`Cannot read ${options.config} again: it is not below ${plan.chroot}, which is `
-          + 'all that --chroot leaves')
+        throw notBelow(options.config, plan.chroot)
       }
       const { options: next, warnings } = await configuration.reread(plan.config)
       for (const warning of warnings) io.talk.warn(warning)
-      collector.configure(next)
+      collector.configure(next, await rereadFilter(plan, next))
       sayFixed(current, next, io)
       current = next
     } catch (error) {
@@ -171,8 +170,9 @@ function summarize({ counters, sinks, spool, forwards }: CollectorReport, io: Io
     io.talk.error(`${unwritten} flows lost: neither the spool nor the archive had room for them`)
   }
   if (spool.waiting > 0) {
-    io.talk.warn(`${spool.waiting} segments stay in the spool, ${spool.bytes} bytes: they are written at the `
-      + 'next start')
+    const [what, it] = spool.waiting === 1 ? ['1 segment stays', 'it is']
+      : [`${spool.waiting} segments stay`, 'they are']
+    io.talk.warn(`${what} in the spool, ${spool.bytes} bytes: ${it} written at the next start`)
   }
   return dropped + unwritten + spool.waiting > 0 ? 3 : 0
 }

@@ -5,6 +5,7 @@ import { startCollector, type CollectorOptions } from '../../core/collector/coll
 import { startLanes } from '../../core/collector/lanes.ts'
 import type { CollectorReport } from '../../core/collector/report.ts'
 import { inherit, openSpoolPlace, type FormerOptions } from '../../core/collector/spool-place.ts'
+import type { Filter } from '../../core/filter/filter.ts'
 import type { ListenAt } from '../../core/net/endpoint.ts'
 import type { TlsIdentity } from '../../core/net/tls-acceptor.ts'
 import { settingsOf, spoolOptions, type CollectOptions, type Plan } from './plan.ts'
@@ -18,7 +19,7 @@ export interface Collecting {
   /** Resolves while all threads do their work; one that hangs has it wait. */
   pulse(): Promise<void>
   /** Go on with what can be changed of these options. */
-  configure(options: CollectOptions): void
+  configure(options: CollectOptions, filter: Filter | undefined): void
   rotate(): void
   /** End with everything written. @returns faults that were not told */
   stop(): Promise<number>
@@ -37,6 +38,7 @@ export interface CollectEvents {
 /** What lanes are told. */
 export interface LaneTask {
   readonly options: CollectOptions
+  readonly filter: Filter | undefined
   readonly places: readonly Place[]
   readonly tls: TlsIdentity | undefined
   /** The folder for datagrams that show bugs. */
@@ -80,7 +82,7 @@ export async function collectAlone(
       return { ...report, spool: { ...own, bytes: own.bytes + bytes, waiting: own.waiting + waiting } }
     },
     async pulse() {},
-    configure: (changed) => collector.configure(settingsOf(changed)),
+    configure: (changed, filter) => collector.configure(settingsOf(changed, filter)),
     rotate: () => collector.rotate(),
     async stop() {
       await collector.stop()
@@ -117,14 +119,14 @@ export async function collectInLanes(
     },
     onLaneFault: events.onFault,
     sockets, spool: join(plan.state, 'spool'),
-    task: { options, places, tls, bad: badFolder(plan.state) },
+    task: { options, filter: plan.filter, places, tls, bad: badFolder(plan.state) },
   })
   return {
     report: () => lanes.report(),
     pulse: () => lanes.pulse(),
-    configure(changed) {
-      settingsOf(changed) // throws, which the lanes could not
-      lanes.configure({ options: changed, places, tls, bad: badFolder(plan.state) })
+    configure(changed, filter) {
+      settingsOf(changed, filter) // throws, which the lanes could not
+      lanes.configure({ options: changed, filter, places, tls, bad: badFolder(plan.state) })
     },
     rotate() {
       lanes.rotate()

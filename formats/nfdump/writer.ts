@@ -44,7 +44,7 @@ export async function createNfdump(
   path: string, { compression, ident = NO_IDENT }: WriteRequest,
 ): Promise<FlowWriter> {
   const packing = packingOf(compression ?? DEFAULT_COMPRESSION)
-  const file = await createOutputFile(path)
+  const file = await createOutputFile(path, new Uint8Array(HEADER_SIZE))
   const room: Uint8Array[] = [] // used again and again
   const packed: Uint8Array[] = []
   const blocks = new BlockWriter((records, bytes) => {
@@ -63,7 +63,6 @@ export async function createNfdump(
     packed.length = 0
   }
 
-  await file.write(new Uint8Array(HEADER_SIZE))
   return {
     abort: () => file.abort(),
     loss: () => blocks.loss,

@@ -165,7 +165,8 @@ function floodRows(
     return { work: what, flowkit: text(mine), peer: `nfcapd ${peer.join(' ')}: ${text(other)}`, ratio }
   }
   return [
-    row(`collect ${count(FLOOD)} datagrams/s for ${FLOOD_SECONDS} s into ${work}, until all taken is written`,
+    row(`collect ${count(FLOOD)} datagrams/s of ${RECORDS} flows for ${FLOOD_SECONDS} s into ${work}, `
+      + 'until all taken is written',
       'rate', (rate) => `${spread(rate, 'M', 1e-6)} flows/s`, 'rate'),
     row('its processor time', 'processor', (time) => `${spread(time, 'µs', 1e6)} a datagram`, 'time'),
     row('its memory', 'memory', ({ median }) => megabytes(median), 'memory'),

@@ -1,82 +1,35 @@
 import { after, test, type TestContext } from 'node:test'
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync, writeSync, openSync, closeSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { openDuck, quote } from '../../core/duck/duck.ts'
 import { assertBalance } from '../support/balance.ts'
+import { conclude, freePort, startCollector, type CollectorProcess } from '../support/collector-process.ts'
 import {
-  conclude, FLOWKIT, freePort, introduce, startCollector, type CollectorProcess,
-} from '../support/collector-process.ts'
+  ANNOUNCED, fill, mountDisk, NOBODY, noMounts, noNobody, setWritable, startFed, type Fed,
+} from '../support/faults.ts'
 import { checkArchive } from '../support/marked-archive.ts'
-import { FLOWS, openMarkedTraffic, type MarkedTraffic } from '../support/marked-flows.ts'
+import { FLOWS } from '../support/marked-flows.ts'
 
 const RATE = 2400 // datagrams a second
-const NOBODY = 65_534
-/** Datagrams of `introduce` that are no flows. */
-const ANNOUNCED = 2
 const folder = await mkdtemp(join(tmpdir(), 'flowkit-faults-'))
 after(() => rm(folder, { recursive: true }))
 
 const isRoot = process.getuid?.() === 0
-
-/** Why nothing can be mounted here; false if it can be. */
-function noMounts(): string | false {
-  if (!isRoot) return 'only root may mount a small disk'
-  const path = join(folder, 'mount')
-  mkdirSync(path)
-  if (spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', path]).status !== 0) return 'nothing can be mounted here'
-  execFileSync('umount', [path])
-  return false
-}
-
-const skip = noMounts()
+const skip = noMounts(folder)
 
 /** A disk of some MiB, gone with the test. */
 function smallDisk(t: TestContext, name: string, mebibytes: number): string {
-  const path = join(folder, name)
-  mkdirSync(path)
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mebibytes}m`, 'tmpfs', path])
-  t.after(() => execFileSync('umount', ['--lazy', path]))
-  return path
-}
-
-/** Write a file that takes all room of a disk. */
-function fill(disk: string): string {
-  const path = join(disk, 'filler')
-  const fd = openSync(path, 'w')
-  const page = new Uint8Array(4096)
-  assert.throws(() => { for (;;) writeSync(fd, page) }, { code: 'ENOSPC' })
-  closeSync(fd)
-  return path
-}
-
-interface Running {
-  readonly traffic: MarkedTraffic
-  readonly collector: CollectorProcess
-}
-
-/** A collector, and exporters that are known to it. */
-async function start(t: TestContext, args: readonly string[], uid?: number): Promise<Running> {
-  const port = await freePort()
-  const traffic = await openMarkedTraffic(port, 1)
-  const collector = startCollector(port, ['--log-level', 'debug', '--metrics', '127.0.0.1:0', ...args], uid)
-  t.after(() => {
-    traffic.close()
-    collector.child.kill('SIGKILL')
-  })
-  await collector.said(/collecting on/)
-  await introduce(traffic, collector)
-  return { traffic, collector }
+  return mountDisk(t, join(folder, name), mebibytes)
 }
 
 /**
  * Let it have what was lost before in a gap, and nothing waiting: all that was sent is in the archive, and
  * the ledger adds up.
  */
-async function finish({ traffic, collector }: Running, archive: string, state: string): Promise<void> {
+async function finish({ traffic, collector }: Fed, archive: string, state: string): Promise<void> {
   await conclude(traffic, collector)
   const datagrams = traffic.sent + ANNOUNCED
   const { unreceived, lost } = await assertBalance(collector, archive, { datagrams })
@@ -115,7 +68,7 @@ test('a full disk under the archive: flows wait in the spool until there is room
   const state = join(folder, 'full-archive-state')
   const filler = fill(archive)
   rmSync(filler)
-  const { traffic, collector } = await start(t, ['--to', archive, '--state', state, '--rotate', '1s'])
+  const { traffic, collector } = await startFed(t, ['--to', archive, '--state', state, '--rotate', '1s'])
   fill(archive)
   traffic.start(RATE)
   await collector.said(/Cannot .*: (no space left on device|disk full)/i)
@@ -130,7 +83,7 @@ test('a full disk under the archive: flows wait in the spool until there is room
 test('a full disk under the spool: flows go into the archive from memory', { skip }, async (t) => {
   const state = smallDisk(t, 'full-spool', 4)
   const archive = join(folder, 'full-spool-archive')
-  const { traffic, collector } = await start(t, ['--to', archive, '--state', state, '--rotate', '1s'])
+  const { traffic, collector } = await startFed(t, ['--to', archive, '--state', state, '--rotate', '1s'])
   const filler = fill(state)
   traffic.start(RATE)
   await collector.said(/Cannot .*: no space left on device/)
@@ -148,7 +101,7 @@ test('a full disk under the spool is no matter where --spool-size has reserved r
   const state = smallDisk(t, 'reserved', 12)
   const archive = join(folder, 'reserved-archive')
   const args = ['--to', archive, '--state', state, '--rotate', '1d', '--spool-size', '8Mi']
-  const { traffic, collector } = await start(t, args)
+  const { traffic, collector } = await startFed(t, args)
   fill(state)
   traffic.start(RATE)
   await traffic.until(traffic.sent + 2 * RATE) // 4 MB
@@ -169,7 +122,7 @@ test('a full disk under the spool is no matter where --spool-size has reserved r
 
 test('room that the disk does not have is told, and collecting begins without', { skip }, async (t) => {
   const state = smallDisk(t, 'too-small', 4)
-  const { collector } = await start(t, [
+  const { collector } = await startFed(t, [
     '--to', join(folder, 'too-small-archive'), '--state', state, '--spool-size', '1Gi',
   ])
   assert.match(collector.text, /Cannot reserve spool ".*": 1073741824 bytes wanted, the disk cannot give/)
@@ -178,7 +131,7 @@ test('room that the disk does not have is told, and collecting begins without', 
 
 test('a full disk under both: what neither has taken is counted as lost', { skip }, async (t) => {
   const archive = smallDisk(t, 'full-both', 8)
-  const { traffic, collector } = await start(t, ['--to', archive, '--rotate', '1d'])
+  const { traffic, collector } = await startFed(t, ['--to', archive, '--rotate', '1d'])
   const filler = fill(archive)
   traffic.start(RATE)
   await traffic.until(traffic.sent + RATE)
@@ -200,7 +153,7 @@ test('a full disk under both: what neither has taken is counted as lost', { skip
 test('a spool that has reached its limit: what is lost is counted', { skip }, async (t) => {
   const archive = smallDisk(t, 'limit', 8)
   const state = join(folder, 'limit-state')
-  const { traffic, collector } = await start(t, [
+  const { traffic, collector } = await startFed(t, [
     '--to', archive, '--state', state, '--rotate', '1s', '--spool-size', '1M',
   ])
   const filler = fill(archive)
@@ -225,19 +178,7 @@ test('a spool that has reached its limit: what is lost is counted', { skip }, as
 /** With what the collector makes meanwhile. */
 const REMOVED = { recursive: true, maxRetries: 20 }
 
-const asNobody = { uid: NOBODY, gid: NOBODY }
-const noNobody = isRoot && spawnSync(FLOWKIT[0], [...FLOWKIT.slice(1), '--version'], asNobody).status !== 0
-  && 'another user cannot run flowkit from here'
-
-/** Take away, or give back, the right to write in a folder, but for its subfolder `state`. */
-function setWritable(path: string, isWritable: boolean): void {
-  for (const entry of ['.', ...readdirSync(path, { recursive: true, encoding: 'utf8' })]) {
-    if (/^state/.test(entry) || /\.[a-z]+$/.test(entry)) continue
-    chmodSync(join(path, entry), isWritable ? 0o755 : 0o555)
-  }
-}
-
-test('an archive that was read-only for a while has everything afterwards', { skip: noNobody }, async (t) => {
+test('an archive that was read-only has everything afterwards', { skip: noNobody() }, async (t) => {
   const archive = join(folder, 'read-only', 'archive')
   mkdirSync(archive, { recursive: true })
   if (isRoot) {
@@ -245,7 +186,7 @@ test('an archive that was read-only for a while has everything afterwards', { sk
     for (const path of [archive, dirname(archive)]) chownSync(path, NOBODY, NOBODY)
   }
   const args = ['--to', archive, '--rotate', '1s']
-  const { traffic, collector } = await start(t, args, isRoot ? NOBODY : undefined)
+  const { traffic, collector } = await startFed(t, args, isRoot ? NOBODY : undefined)
   traffic.start(RATE)
   await collector.said(/ rows written to /)
   setWritable(archive, false)
@@ -259,7 +200,7 @@ test('an archive that was read-only for a while has everything afterwards', { sk
 test('an archive that is deleted is made again, with all that was not in it yet', async (t) => {
   const archive = join(folder, 'deleted')
   const state = join(folder, 'deleted-state')
-  const { traffic, collector } = await start(t, ['--to', archive, '--state', state, '--rotate', '1d'])
+  const { traffic, collector } = await startFed(t, ['--to', archive, '--state', state, '--rotate', '1d'])
   traffic.start(RATE)
   await traffic.until(traffic.sent + RATE)
   rmSync(archive, REMOVED)
@@ -273,7 +214,7 @@ test('an archive that is deleted is made again, with all that was not in it yet'
 
 test('an archive that is deleted with the spool in it is made again, spool and all', async (t) => {
   const archive = join(folder, 'deleted-both')
-  const { traffic, collector } = await start(t, ['--to', archive, '--rotate', '1d'])
+  const { traffic, collector } = await startFed(t, ['--to', archive, '--rotate', '1d'])
   traffic.start(RATE)
   await traffic.until(traffic.sent + RATE)
   rmSync(archive, REMOVED)

@@ -30,6 +30,22 @@ test('few exporters have a line each, whatever is not known left out', () => {
   assert.deepEqual(exporterLines(reportText(reportOf())), [])
 })
 
+test('after an hour faults are said again, and how many there were', () => {
+  const told: string[] = []
+  let now = 5000
+  const log = faultLog((exporter, reason) => told.push(`${exporter}: ${reason}`), () => now)
+  for (let i = 0; i < 4; i++) log.say('a', 'damaged')
+  now += 3_599_999
+  log.say('a', 'damaged')
+  assert.deepEqual([told, log.silent], [['a: damaged'], 4])
+  now++
+  log.say('b', 'damaged')
+  log.say('a', 'damaged')
+  log.say('a', 'damaged')
+  assert.deepEqual(told, ['a: damaged', ': 4 more such faults', 'b: damaged', 'a: damaged'])
+  assert.equal(log.silent, 1)
+})
+
 test('faults that differ in numbers are said once for each exporter, a hundred in all', () => {
   const told: unknown[][] = []
   const log = faultLog((...fault) => told.push(fault))

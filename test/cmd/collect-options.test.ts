@@ -142,6 +142,23 @@ test('SIGHUP reads the configuration again, and a bad one changes nothing', asyn
   ])
 })
 
+test('an interval that SIGHUP makes shorter counts at once', async (t) => {
+  const config = join(folder, 'interval.toml')
+  await writeFile(config, 'rotate = "1d"\n')
+  const archive = join(folder, 'interval')
+  const collector = start(t, [...listening, '--config', config, '--to', archive, '--log-level', 'debug'])
+  const port = await portOf(collector)
+  await writeFile(config, 'rotate = "1s"\n')
+  collector.signal('SIGHUP')
+  await collector.next(/the configuration was read again/)
+  for (let datagrams = 1; datagrams <= 2; datagrams++) {
+    await sendFrom('127.0.0.2', port, v5Datagram())
+    await collector.next(/1 rows written/) // without being asked to
+  }
+  const { exitCode, stderr } = await collector.stop()
+  assert.equal(exitCode, 0, stderr)
+})
+
 test('--metrics tells what was received, and its sums are right', async (t) => {
   const collector = start(t, [
     '--listen', '127.0.0.1:0', '--to', join(folder, 'metrics'), '--metrics', '127.0.0.1:0',

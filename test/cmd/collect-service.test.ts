@@ -150,7 +150,8 @@ for (const isJail of [false, true]) {
     await sendFrom('127.0.0.2', port, v5Datagram({ srcPort: 1 }))
     await untilTaken(collector, 1) // SIGUSR2
     await untilTaken(second, 1)
-    fs.writeFileSync(config, "filter = 'port 1'\n")
+    fs.writeFileSync(join(home, 'rules'), 'port 1\n')
+    fs.writeFileSync(config, `filter-file = '${join(home, 'rules')}'\n`)
     collector.signal('SIGHUP')
     await collector.next(/the configuration was read again/)
     await collector.next(/1 rows written to (\S+)/)

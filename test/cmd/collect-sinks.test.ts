@@ -1,6 +1,6 @@
 import { after, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -28,6 +28,21 @@ async function archiveLines(root: string): Promise<string[]> {
   return stdout.trimEnd().split('\n').sort()
 }
 
+/** The path of a symbolic link, to a folder for now. */
+async function linked(name: string): Promise<string> {
+  const path = join(folder, name)
+  await mkdir(`${path}.folder`)
+  await writeFile(`${path}.not a folder`, '')
+  await pointTo(path, 'folder')
+  return path
+}
+
+/** Put something else in the place of a folder, or the folder back, in one step: it is never missing. */
+async function pointTo(path: string, what: 'folder' | 'not a folder'): Promise<void> {
+  await symlink(`${path}.${what}`, `${path}.new`)
+  await rename(`${path}.new`, path)
+}
+
 /** Send a capture, wait until all of it was received, and begin new files. @returns datagrams so far */
 async function sendAndRotate(collector: RunningCollector, capture: string, before: number): Promise<number> {
   const sent = before + await replayCapture(capture, collector.port)
@@ -40,18 +55,16 @@ async function sendAndRotate(collector: RunningCollector, capture: string, befor
 }
 
 test('an archive and files are written at once, and a folder that was away gets all later', async () => {
-  const [archive, files] = [join(folder, 'archive'), join(folder, 'json')]
+  const [archive, files] = [join(folder, 'archive'), await linked('json')]
   const collector = await startCollect(archive, [
     '--to', files, '--to-format', 'archive,json', '--state', join(folder, 'state'), '--log-level', 'debug',
   ])
   let sent = await sendAndRotate(collector, V5, 0)
-  await collector.next(/20 rows written to \S+\.json\n/)
-  await rename(files, `${files}.away`)
-  await writeFile(files, 'not a folder')
+  await collector.next(/ rows written to \S+\.json\n/)
+  await pointTo(files, 'not a folder')
   sent = await sendAndRotate(collector, V9, sent)
   await collector.next(/not a directory/)
-  await rm(files)
-  await rename(`${files}.away`, files)
+  await pointTo(files, 'folder')
   await sendAndRotate(collector, V5, sent)
   const { exitCode, stderr } = await collector.stop()
   assert.equal(exitCode, 0, stderr)
@@ -69,7 +82,7 @@ test('an archive that is removed while it is written to is made anew', async () 
   const state = join(folder, 'state-of-removed')
   const collector = await startCollect(archive, ['--state', state, '--log-level', 'debug'])
   const sent = await sendAndRotate(collector, V5, 0)
-  await collector.next(/20 rows written to/)
+  await collector.next(/rows written to/)
   await rm(archive, { recursive: true, maxRetries: 20 }) // the collector may make a file in between
   await sendAndRotate(collector, V9, sent)
   const { exitCode, stderr } = await collector.stop()
@@ -101,27 +114,26 @@ test('--max-age and --max-size remove the oldest files, and say so when asked', 
 })
 
 test('files of nfdump have the names of nfcapd, go to the hook, and get all after a failure', async () => {
-  const [archive, files, hooked] = ['beside', 'nfcapd', 'hooked'].map((name) => join(folder, name))
+  const [archive, hooked] = ['beside', 'hooked'].map((name) => join(folder, name))
+  const files = await linked('nfcapd')
   const collector = await startCollect(archive, [
     '--to', files, '--to-format', 'archive,nfdump', '--rotate', '5m', '--log-level', 'debug',
     '--on-rotate', `echo "$FLOWKIT_FILE" >> ${hooked}`,
   ])
   let sent = await sendAndRotate(collector, V5, 0)
-  await collector.next(/20 rows written to \S+\/nfcapd\.\d{12}\n/)
-  await rename(files, `${files}.away`)
-  await writeFile(files, 'not a folder')
+  await collector.next(/ rows written to \S+\/nfcapd\.\d{12}\n/)
+  await pointTo(files, 'not a folder')
   sent = await sendAndRotate(collector, V9, sent)
   await collector.next(/not a directory/)
   collector.signal('SIGSTOP') // or it may make the folder itself, in between
-  await rm(files)
-  await rename(`${files}.away`, files)
+  await pointTo(files, 'folder')
   collector.signal('SIGCONT')
   await sendAndRotate(collector, V5, sent)
   const { exitCode, stderr } = await collector.stop()
   assert.equal(exitCode, 0, stderr)
   const written = await filesBelow(files)
-  assert.equal(written.length, 3)
-  for (const file of written) assert.match(file, /\/nfcapd\.\d{11}[05](-[23])?$/)
+  assert.ok(written.length >= 3, written.join()) // one more where an interval has ended meanwhile
+  for (const file of written) assert.match(file, /\/nfcapd\.\d{11}[05](-[234])?$/)
   const told = (await readFile(hooked, 'utf8')).split('\n').filter((path) => path.startsWith(files))
   assert.deepEqual(told.sort(), written)
   assert.deepEqual(await countsIn(files), await countsIn(archive))
@@ -167,10 +179,10 @@ test('collect writes files of every kind of format, by their segments', async ()
   const expected = await countsIn(V5)
   for (const [i, root] of [first, ...others].entries()) {
     const files = (await filesBelow(root)).filter((file) => !file.includes('/.state/'))
-    assert.equal(files.length, 1, files.join())
     const name = new RegExp(`/date=[\\d-]{10}/hour=\\d\\d/\\d{8}T\\d{9}Z-[0-9a-f]{8}\\.${extensions[i]}$`)
-    assert.match(files[0], name)
-    if (formats[i] !== 'line') assert.deepEqual(await countsIn(files[0]), expected)
+    for (const file of files) assert.match(file, name)
+    if (formats[i] !== 'line') assert.deepEqual(await countsIn(root), expected)
+    else assert.ok(files.length > 0)
   }
 })
 
@@ -182,10 +194,11 @@ test('--compression packs files of text, and leaves the archive beside as it is'
   await sendAndRotate(collector, V5, 0)
   const { exitCode, stderr } = await collector.stop()
   assert.equal(exitCode, 0, stderr)
-  const [path] = await filesBelow(files)
-  assert.match(path, /\.json\.gz$/)
-  const text = gunzipSync(await readFile(path)).toString('utf8')
-  assert.deepEqual(text.trimEnd().split('\n').sort(), await archiveLines(archive))
+  const paths = await filesBelow(files)
+  for (const path of paths) assert.match(path, /\.json\.gz$/)
+  const texts = await Promise.all(paths.map(async (path) => String(gunzipSync(await readFile(path)))))
+  const lines = texts.flatMap((text) => text.trimEnd().split('\n'))
+  assert.deepEqual(lines.sort(), await archiveLines(archive))
 })
 
 test('collect refuses what it cannot make of --to, --to-format and --max-age, in one line', async () => {

@@ -20,6 +20,16 @@ test('a file has its name once it is closed, and takes the place of another', as
   assert.deepEqual(await readdir(folder), ['a'])
 })
 
+test('a file has its head from the beginning, which may be written over', async () => {
+  const path = join(folder, 'headed')
+  const file = await createOutputFile(path, Buffer.from('head '))
+  await file.write(Buffer.from('text'))
+  await file.writeAt(Buffer.from('H'), 0)
+  await file.close()
+  assert.equal(await readFile(path, 'utf8'), 'Head text')
+  await rm(path)
+})
+
 test('a file that is given up leaves nothing behind', async () => {
   const file = await createOutputFile(join(folder, 'b'))
   await file.write(Buffer.from('text'))

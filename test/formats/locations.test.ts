@@ -71,6 +71,27 @@ test('an input that breaks off is a fault, and the next ones are read', async ()
   assert.equal(both, alone + five)
 })
 
+test('files of folders and globs that expire while others are read are no faults', async () => {
+  const capture = await readFile(V5)
+  for (const word of ['', '*']) {
+    const root = join(folder, `expiring${word === '' ? '' : '-glob'}`)
+    await mkdir(root)
+    const paths = ['a', 'b', 'c'].map((name) => join(root, name))
+    for (const path of paths) await writeFile(path, capture)
+    const inputs = await findInputs([join(root, word)], undefined, nothing)
+    const fault = ({ reason }: InputFault): never => assert.fail(reason)
+    let rows = 0
+    for await (const batch of readInputs(inputs, {}, fault)) {
+      rows += batch.length
+      await rm(paths[1], { force: true })
+    }
+    assert.equal(rows, 40)
+    const named = await findInputs([paths[0]], undefined, nothing)
+    await rm(paths[0])
+    await assert.rejects(count(readInputs(named, {}, fault)), { code: 'ENOENT' }) // it was named
+  }
+})
+
 test('what cannot be read is refused with the reason', async () => {
   const empty = join(folder, 'empty')
   await writeFile(empty, '')

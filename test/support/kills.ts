@@ -85,7 +85,7 @@ export async function killAgainAndAgain(
     await conclude(traffic, collector)
     let ended = await collector.end('SIGTERM')
     // what a slow machine cannot write in time is written at the next start
-    while (ended[0] === 3 && /stay in the spool/.test(collector.text)) {
+    while (ended[0] === 3 && /stays? in the spool/.test(collector.text)) {
       collector = start()
       await collector.said(/collecting on/)
       ended = await collector.end('SIGTERM')

@@ -8,6 +8,7 @@ import { test, type TestContext } from 'node:test'
 import { startLanes, type Lanes } from '../../../core/collector/lanes.ts'
 import { archiveSink } from '../../../core/collector/sink.ts'
 import { openSpool } from '../../../core/collector/spool.ts'
+import { parseFilter, type Filter } from '../../../core/filter/filter.ts'
 import { parseIpv4 } from '../../../core/flow/address.ts'
 import type { ListenAt } from '../../../core/net/endpoint.ts'
 import { loadLibc } from '../../../core/net/ffi.ts'
@@ -27,6 +28,7 @@ const SOURCES = Array.from({ length: 12 }, (_, i) => `127.0.0.${i + 2}`)
 /** What cmd/collect/lane.ts makes lanes of. */
 interface Task {
   readonly options: object
+  readonly filter: Filter | undefined
   readonly places: readonly object[]
   readonly tls: undefined | { readonly key: string, readonly cert: string }
 }
@@ -38,7 +40,7 @@ interface Harness {
   readonly files: string[]
   readonly faults: string[]
   readonly recovered: number[]
-  task(options?: object): Task
+  task(filter?: Filter): Task
   /** Resolves once so many datagrams were taken. */
   until(datagrams: number): Promise<void>
 }
@@ -62,9 +64,9 @@ async function start(
   const sockets = await openLanes(listen, LANES, { receiveBuffer: 1 << 20, groups })
   const { port } = localEndpoint(await loadLibc(), sockets[0][0].fd!)
   const [files, faults, recovered]: [string[], string[], number[]] = [[], [], []]
-  function task(options: object = {}): Task {
-    const usual = { rotate: 60_000, spoolSize: 3 * 2 ** 24, spoolSync: 1000, receiveBuffer: 1 << 20 }
-    return { options: { ...usual, ...options }, places: [{ path: archive, format: 'archive' }], tls }
+  function task(filter?: Filter): Task {
+    const options = { rotate: 60_000, spoolSize: 3 * 2 ** 24, spoolSync: 1000, receiveBuffer: 1 << 20 }
+    return { options, filter, places: [{ path: archive, format: 'archive' }], tls }
   }
   const lanes = await startLanes<Task>({
     lane: 'cmd/collect/lane',
@@ -109,7 +111,7 @@ test('rotations, filters and faults reach the lanes, and come from them', { skip
   await until(12)
   lanes.rotate()
   while (files.length < LANES) await lanes.report()
-  lanes.configure(task({ filter: 'src port 7' }))
+  lanes.configure(task(parseFilter('src port 7')))
   lanes.rotate()
   for (const source of SOURCES) {
     await sendFrom(source, port, v5Datagram(), v5Datagram({ srcPort: 7 }), Buffer.from('damaged'))
