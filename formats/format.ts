@@ -94,6 +94,8 @@ export interface FlowFormat {
   readonly compressions?: readonly string[]
   /** What files are called in a folder of many, as the format's own programs have it. */
   readonly fileNames?: FileNames
+  /** What stands before the flows of an input of that name, of several before those of each. */
+  heading?(name: string): string
   /** What it writes tells the exporter's clock, which readers are to be asked for then. */
   readonly clock?: boolean
   /** As `decoder` and `open`, for counter samples that lie beside the flows. */

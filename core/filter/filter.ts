@@ -1,7 +1,8 @@
 import type { FlowBatch } from '../flow/batch.ts'
 import type { FlowReader } from '../flow/stream.ts'
 import { parseBpf } from './dialects/bpf.ts'
-import { flowdToFilter } from './dialects/flowd.ts'
+import { flowdFilter, flowdTags } from './dialects/flowd-rules.ts'
+import { readFlowdRules } from './dialects/flowd.ts'
 import { parseNfilter } from './dialects/nfilter.ts'
 import { compileNode } from './evaluate/compile.ts'
 import { DERIVED } from './evaluate/derived.ts'
@@ -10,6 +11,7 @@ import { nodeToText } from './language/explain.ts'
 import type { FilterFile, ReadFile } from './language/lexer.ts'
 import { parseNode } from './language/parse.ts'
 import type { Node } from './node.ts'
+import { compileTags, type TagRule } from './tags.ts'
 
 export type { FilterFile, ReadFile }
 
@@ -25,6 +27,8 @@ export interface Filter {
   /** As it was written. */
   readonly text: string
   readonly root: Node
+  /** What the flows that it selects are marked with, as rules of flowd can have it. */
+  readonly tags?: readonly TagRule[]
 }
 
 /**
@@ -60,7 +64,12 @@ export function parseFilter(text: string, context: FilterContext = {}): Filter {
   const source = { text, ...path !== undefined && { path } }
   switch (dialect) {
     case 'nfdump': return { text, root: parseNode(source, now, read) }
-    case 'flowd': return { text, root: parseNode({ text: flowdToFilter(source) }, now, undefined) }
+    case 'flowd': {
+      const rules = readFlowdRules(source)
+      const parse = (test: string): Node => parseNode({ text: test }, now, undefined)
+      const tags = flowdTags(rules).map(({ test, tag }) => ({ root: parse(test), tag }))
+      return { text, root: parse(flowdFilter(rules)), ...tags.length > 0 && { tags } }
+    }
     case 'flow-nfilter': return { text, root: parseNfilter(source, definition, now) }
     case 'bpf': return { text, root: parseBpf(source) }
   }
@@ -75,15 +84,29 @@ export function compileFilter(filter: Filter): (batch: FlowBatch, selected: Uint
   return compileNode(filter.root)
 }
 
-/** The flows of `reader` that a filter selects, in the reader's own batches; empty ones are passed over. */
+/**
+ * The flows of `reader` that a filter selects, marked with its tags, in the reader's own batches; empty ones
+ * are passed over.
+ */
 export async function* filterFlows(reader: FlowReader, filter: Filter): FlowReader {
   const select = compileFilter(filter)
+  const mark = compileTags(filter.tags ?? [])
   let selected = new Uint8Array(0)
   for await (const batch of reader) {
     if (selected.length < batch.length) selected = new Uint8Array(batch.capacity)
     const count = select(batch, selected)
     if (count === 0) continue
     if (count < batch.length) batch.keep(selected)
+    mark(batch)
+    yield batch
+  }
+}
+
+/** Flows that a filter has selected, marked with its tags. */
+export async function* tagFlows(reader: FlowReader, { tags = [] }: Filter): FlowReader {
+  const mark = compileTags(tags)
+  for await (const batch of reader) {
+    mark(batch)
     yield batch
   }
 }
@@ -101,10 +124,10 @@ export function explainFilter(filter: Filter): string {
   return nodeToText(filter.root)
 }
 
-/** Ids of the fields that a filter looks at, ascending. */
-export function filterFields(filter: Filter): number[] {
+/** Ids of the fields that a filter looks at, to select flows and to mark them, ascending. */
+export function filterFields({ root, tags = [] }: Filter): number[] {
   const fields = new Set<number>()
-  const rest: Node[] = [filter.root]
+  const rest: Node[] = [root, ...tags.map((rule) => rule.root)]
   for (let node = rest.pop(); node !== undefined; node = rest.pop()) {
     if ('nodes' in node) for (const one of node.nodes) rest.push(one)
     else if ('node' in node) rest.push(node.node)

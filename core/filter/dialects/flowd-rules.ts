@@ -50,8 +50,7 @@ export function parseFlowdRule(line: FlowdLine): FlowdRule | undefined {
  * the others; a flow that none is for is kept.
  */
 export function flowdFilter(rules: readonly FlowdRule[]): string {
-  const others = rules.filter(({ quick }) => !quick)
-  const ordered = [...rules.filter(({ quick }) => quick), ...others.reverse()]
+  const ordered = byPriority(rules)
   const last = ordered.findIndex(({ test }) => test === 'any')
   const [rest, accepted] = last < 0 ? [ordered, true] : [ordered.slice(0, last), ordered[last].accept]
   // from the last to the first; neighbours that do the same are joined, so that parentheses are few
@@ -68,6 +67,17 @@ export function flowdFilter(rules: readonly FlowdRule[]): string {
     text = parts.join(accept ? ' or ' : ' and ')
   }
   return text
+}
+
+/** The rules that decide which tag a flow gets, the first that is for it; none where no rule has a tag. */
+export function flowdTags(rules: readonly FlowdRule[]): FlowdRule[] {
+  return rules.some(({ tag }) => tag !== undefined) ? byPriority(rules) : []
+}
+
+/** Rules so that the first which is for a flow decides. */
+function byPriority(rules: readonly FlowdRule[]): FlowdRule[] {
+  const others = rules.filter(({ quick }) => !quick)
+  return [...rules.filter(({ quick }) => quick), ...others.reverse()]
 }
 
 /** The tests, in the one order that flowd takes them in. */

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { compileFilter, explainFilter, parseFilter } from '../../../core/filter/filter.ts'
+import {
+  compileFilter, explainFilter, filterFields, filterFlows, parseFilter,
+} from '../../../core/filter/filter.ts'
 import { readFlowdLines } from '../../../core/filter/dialects/flowd-lexer.ts'
 import { flowdFilter, parseFlowdRule } from '../../../core/filter/dialects/flowd-rules.ts'
+import { ID } from '../../../core/flow/fields.ts'
+import type { FlowReader } from '../../../core/flow/stream.ts'
 import { batchOf, type Row } from './rows.ts'
 
 function filterOf(text: string): string {
@@ -47,6 +51,29 @@ test('rules are translated one by one', () => {
     assert.equal(filterOf(lines), filter, rule)
     parseFilter(filter)
   }
+})
+
+test('flows get the tag of the rule that decides: the first quick one, else the last', async () => {
+  const rules = [
+    'accept tag 10 quick src 10.20.1.0/24', 'discard quick proto 17', 'accept tag 20 all',
+    'accept tag 30 src 10.20.0.0/16', 'accept src 10.20.9.0/24',
+  ]
+  const filter = parseFilter(rules.join('\n'), { dialect: 'flowd' })
+  assert.deepEqual(filterFields(filter), [ID.proto, ID.srcAddr])
+  const batch = batchOf([
+    { src_addr: '10.20.1.1', proto: 17 }, { src_addr: '10.20.2.1', proto: 17 },
+    { src_addr: '10.20.2.1', proto: 6 }, { src_addr: '192.0.2.1', proto: 6, tag: 7 },
+    { src_addr: '10.20.9.1', proto: 6, tag: 8 }, { src_addr: '10.20.9.2', proto: 6 },
+  ])
+  async function* reader(): FlowReader {
+    yield batch
+  }
+  for await (const flows of filterFlows(reader(), filter)) {
+    const has = flows.present(ID.tag)
+    const tags = Array.from(flows.tag.subarray(0, flows.length), (tag, row) => has[flows.shape[row]] && tag)
+    assert.deepEqual(tags, [10, 30, 20, 8, 0])
+  }
+  assert.equal(parseFilter('accept all', { dialect: 'flowd' }).tags, undefined)
 })
 
 test('dates are of when a flow was received, in the local zone, and excluded themselves', () => {
