@@ -14,6 +14,7 @@ import { choice, defineCommand, type Command } from './command.ts'
 import { FOLLOW_OPTION, followedFlows } from './follow.ts'
 import { faultReporter, fieldNamed, INPUT_OPTIONS, resolveWords } from './inputs.ts'
 import type { Io } from './io.ts'
+import { withHeadings } from './read/headings.ts'
 import { printSummary } from './read/summary.ts'
 
 const OUTPUTS = FORMATS.filter((format) => format.encoder).map((format) => format.name)
@@ -107,17 +108,19 @@ export const read: Command = defineCommand({
     const asked = { ...request, ...wanted(chosen, sort?.field, output, request, options) }
     if (options.follow) {
       const following = { ...request, words, asked, faults, fromFormat: options.fromFormat }
-      await print(followedFlows(following, io), chosen, output, options, io)
+      await print(followedFlows(following, io), () => '', chosen, output, options, io)
       faults.finish()
       return faults.count === 0 ? 0 : 3
     }
-    const inputs = await findInputs(words, options.fromFormat, io.stdin)
+    const found = await findInputs(words, options.fromFormat, io.stdin)
+    const headed = withHeadings(found, options.flowsOnly ? () => '' : output.heading ?? (() => ''))
+    const { inputs } = headed
     const reader = sort && !options.summary
       ? sortedFlows(inputs, asked, sort, options.n, faults.report)
       : readInputs(inputs, asked, faults.report)
     const count = options.summary
       ? await printSummary(reader, { ...request, inputs, output: options.output, onFault: faults.report }, io)
-      : await print(reader, chosen, output, options, io)
+      : await print(reader, headed.take, chosen, output, options, io)
     faults.finish()
     if (faults.count === 0) return 0
     return count === 0 ? 1 : 3
@@ -135,9 +138,15 @@ interface PrintOptions {
   readonly follow: boolean
 }
 
-/** Print flows until the input, `-n` or the reader of stdout ends. @returns how many */
+/**
+ * Print flows until the input, `-n` or the reader of stdout ends.
+ *
+ * @param headings what is to stand before the flows that come next
+ * @returns how many
+ */
 async function print(
-  reader: FlowReader, chosen: ChosenFields | undefined, format: FlowFormat, options: PrintOptions, io: Io,
+  reader: FlowReader, headings: () => string, chosen: ChosenFields | undefined, format: FlowFormat,
+  options: PrintOptions, io: Io,
 ): Promise<number> {
   if (!format.encoder) {
     const known = OUTPUTS.join(', ')
@@ -156,12 +165,18 @@ async function print(
       batch.length = Math.min(batch.length, limit - count)
       if (options.scale) scaleCounters(batch)
       count += batch.length
+      await write(headings())
       await io.write(encoder.encode(batch))
       if (count >= limit) break
     }
   }
+  await write(headings())
   if (encoder.finish) await io.write(encoder.finish())
   return count
+
+  async function write(text: string): Promise<void> {
+    if (text !== '') await io.write(text)
+  }
 }
 
 /** What readers need to deliver: what is printed, filtered, ordered and scaled by. */

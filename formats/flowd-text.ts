@@ -23,14 +23,15 @@ export const flowdText: FlowFormat = {
 }
 
 /**
- * What `flowd-reader -v` prints, byte for byte but for the line that names the file: all fields. The checksum
- * is that of the record which flowd stores of the flow; those of NetFlow v9 and IPFIX have none.
+ * What `flowd-reader -v` prints, byte for byte: a line that names the file, and all fields. The checksum is
+ * that of the record which flowd stores of the flow; those of NetFlow v9 and IPFIX have none.
  */
 export const flowdTextV: FlowFormat = {
   name: 'flowd-text-v',
   summary: 'What flowd-reader -v prints, one line a flow',
   extensions: [],
   clock: true,
+  heading: (name) => `LOGFILE ${name}\n`,
   encoder: (request) => encoder(request, 'fixed'),
 }
 

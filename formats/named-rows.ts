@@ -30,6 +30,8 @@ export interface Target {
   readonly kind: number
   /** Whether 0 stands for no value. */
   readonly zeroIsNothing?: boolean
+  /** Whether a value that it does not take is lost, and does not stand for none. */
+  readonly isExact?: boolean
   /** The number that a word stands for, -1 if it is none. */
   named?(text: string): number
   /** @returns whether the row has them, or how many of the first; nothing else was stored */
@@ -56,20 +58,29 @@ export function fieldTarget(field: Field): Target {
     return {
       ids: [field.id],
       kind: KINDS[field.type],
+      isExact: true,
       named: (text) => namedValue(field, text),
-      store: (batch, row, value) => storeValue(batch, field, row, value),
+      store: field.type === 'time'
+        ? (batch, row, value) => storeTime(batch, field, row, value)
+        : (batch, row, value) => storeValue(batch, field, row, value),
     }
   }
   return {
     ids: [field.id, nanos],
     kind: FLOW_TIME,
+    isExact: true,
     store(batch, row, value) {
-      if (!storeValue(batch, field, row, value)) return false
+      if (!storeTime(batch, field, row, value)) return false
       const below = batch.column(nanos) as Uint16Array
       below[row] = lastTime.nanos
       return true
     },
   }
+}
+
+/** A time, of the years up to 2255, whose µs are exact. */
+function storeTime(batch: FlowBatch, field: Field, row: number, value: unknown): boolean {
+  return storeValue(batch, field, row, value) && Number.isSafeInteger(lastTime.micros)
 }
 
 const byAnyName = new Map<string, Field>()
@@ -129,7 +140,10 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
       if (!target || value === null || value === undefined) continue
       lastTime.digits = -1
       const stored = target.store(batch, row, value)
-      if (stored === false) continue
+      if (stored === false) {
+        if (loss && target.isExact && !isNothing(target, value)) loseElement(loss, places[i].name, 1)
+        continue
+      }
       present[i] = stored === true ? target.ids.length : stored
       if (lastTime.digits > digits && target.ids.length === 2) digits = lastTime.digits
     }
@@ -184,6 +198,11 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
     batch.shape[row] = batch.intern(shapeFor(digits))
     batch.length = row + 1
   }
+}
+
+/** Whether a value says that there is none: no text, or 0 where that is so. */
+function isNothing({ zeroIsNothing = false }: Target, value: unknown): boolean {
+  return value === '' || isEmpty(value) || (zeroIsNothing && /^[0:.]*$/.test(String(value)))
 }
 
 function isEmpty(value: unknown): boolean {

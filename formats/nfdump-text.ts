@@ -29,6 +29,8 @@ interface Frame {
 /** What the rows of a shape are made of. */
 type Rows = (shape: Shape) => readonly Piece[]
 
+/** In place of the rows where there are none. */
+const NO_FLOWS = 'No matching flows\n'
 const EVERYTHING = makeShape(FIELDS.keys())
 
 function textFormat(
@@ -81,7 +83,7 @@ function lineFormat(name: string, summary: string, template: Template, isOld: bo
     counts: true,
     head: ({ quiet, ipv6Full }) => quiet ? '' : `${ipv6Full ? wideHeader : header}\n`,
     foot({ quiet }, count, totals) {
-      const none = count > 0 ? '' : isOld ? 'No matched flows\n' : 'No matching flows\n'
+      const none = count > 0 ? '' : isOld ? 'No matched flows\n' : NO_FLOWS
       return none + (quiet ? '' : isOld ? totals.oldLines() : totals.lines())
     },
   })
@@ -109,7 +111,9 @@ const lines = Object.entries(LINES).map(([name, format]) => {
 export const nfdumpText: readonly FlowFormat[] = [
   ...lines,
   lineFormat('line-1.6', "nfdump 1.6's default text", OLD_LINE, true),
-  textFormat('raw', "nfdump's block of lines for each flow", rawRecord),
+  textFormat('raw', "nfdump's block of lines for each flow", rawRecord, {
+    foot: (_, count) => count > 0 ? '' : NO_FLOWS,
+  }),
   csvFormat('nfdump-csv', "nfdump's CSV", parseCsv(CSV)),
   textFormat('nfdump-csv-fast', "nfdump's csv-fast", FAST_ROW, { csv: true, head: () => FAST_HEADER }),
   textFormat('nfdump-csv-1.7.1', "nfdump 1.7.1's CSV of 48 columns", OLD_CSV_ROW, {

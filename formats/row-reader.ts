@@ -130,7 +130,7 @@ export class RowReader {
       }
       case FLOW_TIME: case TIME: {
         const behind = readTime(bytes, at, end)
-        if (behind < 0) return UNUSUAL
+        if (behind < 0 || parsed[0] > Number.MAX_SAFE_INTEGER) return UNUSUAL
         this.putTime(place, kind, column as Float64Array)
         return behind
       }

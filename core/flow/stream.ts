@@ -103,10 +103,20 @@ export function rowFeed<Rows extends { readonly length: number }>(
   decoder: RowDecoder<Rows>, rows: Rows, clear: () => void,
 ): RowFeed<Rows> {
   let rest: Uint8Array = new Uint8Array(0)
+  let room = new Uint8Array(0) // what is left and the next chunk are put together in, again and again
   let offset = 0 // of rest in the input
 
+  function join(chunk: Uint8Array): Uint8Array {
+    const size = rest.length + chunk.length
+    const place = room.length >= size ? room : new Uint8Array(size + (size >> 2))
+    place.set(rest)
+    place.set(chunk, rest.length)
+    room = place
+    return room.subarray(0, size)
+  }
+
   function* take(chunk: Uint8Array): Generator<Rows> {
-    const bytes = rest.length === 0 ? chunk : concat(rest, chunk)
+    const bytes = rest.length === 0 ? chunk : join(chunk)
     let at = 0
     for (;;) {
       try {
@@ -146,11 +156,4 @@ export function rowFeed<Rows extends { readonly length: number }>(
   }
 
   return { take, flush, end }
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(a.length + b.length)
-  out.set(a)
-  out.set(b, a.length)
-  return out
 }

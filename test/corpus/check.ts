@@ -15,6 +15,8 @@ import { NFDUMP_FILES_EXPLANATIONS } from './explanations-nfdump-files.ts'
 import { PEER_EXPLANATIONS } from './explanations-peers.ts'
 import { REAL_EXPLANATIONS } from './explanations-real.ts'
 import { SFLOW_EXPLANATIONS } from './explanations-sflow.ts'
+import { checkDamaged } from './damaged.ts'
+import { checkGoflow2, goflow2Logs } from './files-goflow2.ts'
 import { checkSflowFiles } from './files-sflow.ts'
 import { checkFlowTools } from './files-flow-tools.ts'
 import { checkFlowd } from './files-flowd.ts'
@@ -51,7 +53,7 @@ async function check(corpus: string, list: readonly Listed[]): Promise<number> {
   const sources = [
     beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
     peers(corpus), sflowPeers(corpus), sflowTools(corpus), flowdReadings(corpus),
-    nfdumpFiles(corpus), vpcReadings(corpus, list), captureReadings(corpus),
+    nfdumpFiles(corpus), goflow2Logs(corpus), vpcReadings(corpus, list), captureReadings(corpus),
   ]
   for (const source of sources) {
     for (const golden of source) {
@@ -94,11 +96,18 @@ async function check(corpus: string, list: readonly Listed[]): Promise<number> {
   const vpc = await checkVpc(corpus, list)
   for (const problem of vpc.problems) console.log(problem)
   console.log(vpc.summary)
+  const goflow2 = checkGoflow2(corpus)
+  for (const problem of goflow2.problems) console.log(problem)
+  console.log(goflow2.summary)
+  const damaged = await checkDamaged(corpus)
+  for (const problem of damaged.problems) console.log(problem)
+  console.log(damaged.summary)
   const again = reencode(corpus)
   for (const problem of again.problems) console.log(problem)
   console.log(`NetFlow v1 to v8: ${again.same} datagrams of ${again.files} files become the same bytes again`)
   const others = sflow.problems.length + again.problems.length + logs.problems.length
     + filters.problems.length + stored.problems.length + texts.problems.length + vpc.problems.length
+    + goflow2.problems.length + damaged.problems.length
   return total.differing + problems.length + others > 0 ? 1 : 0
 }
 

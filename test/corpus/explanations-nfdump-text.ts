@@ -47,11 +47,35 @@ export const TEXT_REASONS: readonly TextReason[] = [
   },
   { // in a CSV nfdump says so, too, that there are no flows
     id: 'message-in-a-csv',
-    applies: ({ format, ours = '', theirs = '' }) =>
-      /csv/.test(format) && ours === '' && (theirs === 'No matching flows' || theirs === ''),
+    applies: ({ format, ours = '', theirs = '' }) => {
+      if (!/csv/.test(format)) return false
+      // behind it nfdump 1.7.1's summary is a line further down
+      const isSummary = [ours, theirs].every((text) => /^(Summary|flows,bytes,.*|(0,){5}0)$/.test(text))
+      return theirs === 'No matching flows' || (ours === '' && theirs === '') || isSummary
+    },
   },
   { // the file's statistics began with a record of an event, whose flow begins at 0
     id: 'window-from-0', applies: ({ theirs = '' }) => /^Time window: Time Window unknown/.test(theirs),
+  },
+  { // that of the file, in which are no flows
+    id: 'window-of-the-file', applies: ({ ours, theirs = '' }) => ours === 'Time window: <unknown>'
+      && /^Time window: \d/.test(theirs),
+  },
+  { // nfdump 1.7.8 does not read the flag in files of layout 1
+    id: 'sampled-in-layout-1',
+    applies: ({ key, ours = '', theirs = '' }) =>
+      key === 'Flags' && same(ours, theirs, /0x0\d|(S|Uns)ampled/g),
+  },
+  { // times before 1970, near 2^64 ms: in flowkit the largest that is exact
+    id: 'before-1970',
+    applies: ({ key, ours = '', theirs = '' }) => /^(first|last)$/.test(key)
+      && ours.includes(' 9007199254740 ') && theirs.includes(' 18446744'),
+  },
+  { // a record without the first extension, of a packet's bytes only; flowkit prints 0 for what is in that
+    id: 'nothing-but-payload',
+    applies: ({ format, theirs, record }) => (
+      format === 'raw' && theirs === undefined && !record.includes('  proto  ')
+    ),
   },
   { // flowkit has no such field
     id: 'payload',

@@ -77,6 +77,11 @@ export const PEER_EXPLANATIONS: readonly Explanation[] = [
     },
   },
   {
+    id: 'goflow2-inner', peers: ['goflow2'],
+    reason: 'Of a packet in a packet goflow2 shows the inner one; flowkit has the outer, that as extras.',
+    applies: ({ sent }) => (sent?.elements.filter(({ pen, id }) => pen === 0 && id === 4).length ?? 0) > 1,
+  },
+  {
     id: 'goflow2-nsel', peers: ['goflow2'],
     reason: 'goflow2 does not read the counters of firewalls (231, 232).',
     applies: (reading) => isCounter(reading) && reading.theirs === '0' && has(reading, 231)

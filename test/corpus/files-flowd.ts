@@ -3,6 +3,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { compileFilter, parseFilter } from '../../core/filter/filter.ts'
+import { compileTags } from '../../core/filter/tags.ts'
 import { FlowBatch } from '../../core/flow/batch.ts'
 import { FlowkitError } from '../../core/flow/errors.ts'
 import { FIELDS } from '../../core/flow/fields.ts'
@@ -139,6 +140,7 @@ function keep(log: Uint8Array, conf: string): FlowBatch {
     const selected = new Uint8Array(batch.length)
     compileFilter(filter)(batch, selected)
     batch.keep(selected)
+    compileTags(filter.tags ?? [])(batch)
   }
   if (zone === undefined) delete process.env.TZ
   else process.env.TZ = zone
@@ -150,10 +152,9 @@ function asFlowdTakes(conf: string): string {
   return conf.replaceAll(/^(?:accept|discard)\b.*\b(?:src|dst) any(?! port).*\n/gm, '')
 }
 
-/** Lines without tags, and without the times of another run. */
+/** Lines without the times of another run. */
 function plainLines(text: string, isSameRun: boolean): string {
-  const plain = text.replaceAll(/ tag \d+/g, '')
-  return isSameRun ? plain : plain.replaceAll(/ recv_time \S+/g, '')
+  return isSameRun ? text : text.replaceAll(/ recv_time \S+/g, '')
 }
 
 /** A line without engine numbers, and without the checksum that they are part of. */

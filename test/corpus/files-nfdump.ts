@@ -30,11 +30,12 @@ export function* nfdumpFiles(corpus: string): Generator<Golden> {
       .filter((name) => name.endsWith('.json')).map((name) => join(folder, below, name)))
     const former = readdirSync(join(corpus, FOLDER, 'v1layout')).filter((name) => name.endsWith('.json'))
       .map((name) => join(corpus, FOLDER, 'v1layout', name))
-    for (const path of [...goldens.sort(), ...former.sort()]) {
-      const file = fileOf(corpus, folder, path)
-      const peer = /\.171\.(nfcapd\.)?json$/.test(path) ? OLDER : NEWER
+    const own = [...goldens.sort(), ...former.sort()]
+      .map((path) => [path, fileOf(corpus, folder, path)] as const)
+    for (const [path, file] of [...own, ...rewritten(corpus, folder), ...ofDatagrams(corpus, folder)]) {
+      const peer = /\.(nfdump)?171\.(nfcapd\.)?json$/.test(path) ? OLDER : NEWER
       const below = path.startsWith(folder) ? path.slice(folder.length + 1) : `v1layout/${basename(path)}`
-      const golden = `${FOLDER}/${below}`
+      const golden = `${FOLDER}/${below}${file.startsWith(path.slice(0, -5)) ? '' : ` of ${basename(file)}`}`
       const records = readGolden(readFileSync(path, 'utf8'))
       const { rows, faults } = readRows(file)
       const readings = [...compare(peer, golden, rows, records, faults)]
@@ -43,6 +44,27 @@ export function* nfdumpFiles(corpus: string): Generator<Golden> {
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+/** Files that nfdump has written again: with the goldens of what they were written of. */
+function rewritten(corpus: string, folder: string): (readonly [golden: string, file: string])[] {
+  const former = ['nfcapd-small-lzo', 'nfcapd-empty'].flatMap((name) => ['171', '178'].map((version) => [
+    join(corpus, FOLDER, 'v1layout', `${name}.${version}.json`),
+    join(corpus, FOLDER, 'v1layout', `${name}.as${version}`),
+  ] as const))
+  return [[join(folder, 'golden/v5.178.none.nfcapd.json'), join(corpus, FOLDER, 'many.nfcapd')], ...former]
+}
+
+/** What nfcapd wrote of the datagrams of peers/wire. */
+function ofDatagrams(corpus: string, folder: string): (readonly [golden: string, file: string])[] {
+  const packed = join(corpus, 'peers/wire/golden.tar.xz')
+  if (!existsSync(packed)) return []
+  execFileSync('tar', ['xJf', packed, '-C', folder, '--transform', 's/^golden/wire/'])
+  const below = join(folder, 'wire')
+  return readdirSync(below).filter((name) => /\.nfcapd17[18]$/.test(name)).sort().flatMap((name) => {
+    const golden = join(below, `${name.replace('nfcapd', 'nfdump')}.json`)
+    return existsSync(golden) ? [[golden, join(below, name)] as const] : []
+  })
 }
 
 /** The file that a golden was printed of. */

@@ -61,6 +61,7 @@ export function checkNfdumpText(corpus: string): TextReport {
     }
     return compareAll([
       ...ofFiles(corpus, folder), ...crossed(corpus, folder), ...published(corpus), ...ofCaptures(corpus),
+      ...ofFormerFiles(corpus), ...ofDatagrams(corpus, folder),
     ])
   } finally {
     if (TZ === undefined) delete process.env.TZ
@@ -124,6 +125,31 @@ function* ofCaptures(corpus: string): Generator<Golden> {
       const file = join(corpus, FOLDER, `pcap-${source}.178.nfcapd`)
       yield { path, text, file, format: 'line', request, isUnordered: true }
     }
+  }
+}
+
+/** Of files of layout 1, with what nfdump says of their records at the end. */
+function* ofFormerFiles(corpus: string): Generator<Golden> {
+  const folder = join(corpus, FOLDER, 'v1layout')
+  for (const name of readdirSync(folder)) {
+    const [, file, version, kind] = /^(.*)\.(171|178)\.(csv|extended|raw)$/.exec(name) ?? []
+    const format = NAMES[version ?? '']?.[kind ?? '']
+    if (file === undefined || format === undefined || file.endsWith('head')) continue
+    const text = readFileSync(join(folder, name), 'utf8')
+    yield { path: `v1layout/${name}`, text, format, file: join(folder, file), request: {} }
+  }
+}
+
+/** Of what nfcapd wrote of the datagrams of peers/wire. */
+function* ofDatagrams(corpus: string, folder: string): Generator<Golden> {
+  const packed = join(corpus, 'peers/wire/golden.tar.xz')
+  if (!existsSync(packed)) return
+  execFileSync('tar', ['xJf', packed, '-C', folder, '--transform', 's/^golden/wire/'])
+  const below = join(folder, 'wire')
+  for (const name of readdirSync(below).filter((each) => each.endsWith('.nfdump178.raw'))) {
+    const file = join(below, name.replace('.nfdump178.raw', '.nfcapd178'))
+    const text = readFileSync(join(below, name), 'utf8')
+    yield { path: `wire/${name}`, text, format: 'raw', file, request: { quiet: true } }
   }
 }
 

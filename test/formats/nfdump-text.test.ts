@@ -65,6 +65,12 @@ const FLOWS: readonly Flow[] = [
   },
 ]
 
+test('where there are no flows, lines and blocks say so', () => {
+  assert.equal(textOf(findFormat('raw'), []), 'No matching flows\n')
+  assert.equal(textOf(findFormat('line'), [], { quiet: true }), 'No matching flows\n')
+  assert.equal(textOf(findFormat('nfdump-csv-fast'), [], { quiet: true }).split('\n').length, 2)
+})
+
 const texts = readFileSync(new URL('../fixtures/nfdump/texts.txt', import.meta.url), 'utf8')
 
 for (const section of texts.split(/^=== /m).slice(1)) {

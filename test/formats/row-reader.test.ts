@@ -196,3 +196,14 @@ test('lines of a header with one column: an empty one is no row', () => {
   const { rows } = reading(csv, Buffer.from('bytes\n1\n\n2\r\n\r\n""\n')) as { rows: unknown[][] }
   assert.deepEqual(rows.map(([, row]) => row), [{ bytes: 1 }, { bytes: 2 }, {}])
 })
+
+test('a time whose microseconds are not exact is lost, and told of', () => {
+  for (const time of ['"3026-11-21T13:40:37.396Z"', '"9999-12-31 23:59:59"', '99999999999']) {
+    const line = `{"src_addr":"10.0.0.1","received":${time},"flow_start":${time}}\n`
+    const { rows, loss, faults } = reading(json, Buffer.from(line)) as ReturnType<typeof reading> & {
+      readonly rows: readonly [key: string, row: object][], readonly loss: unknown, readonly faults: unknown
+    }
+    assert.deepEqual(rows.map(([, row]) => row), [{ src_addr: '10.0.0.1' }])
+    assert.deepEqual([loss, faults], [[['received', 1], ['flow_start', 1]], []])
+  }
+})
