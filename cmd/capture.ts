@@ -11,6 +11,7 @@ import { SINK_OPTIONS } from './sinks.ts'
 
 /** Largest packet that is taken whole: GRO makes some of several segments. */
 const MOST_SNAPLEN = 262_144
+const MOST_WORKERS = 64
 
 const OPTIONS = Type.Object({
   interface: Type.Optional(Type.Array(Type.String({ title: 'IFACE' }), {
@@ -22,7 +23,7 @@ const OPTIONS = Type.Object({
     short: 'r', description: 'Captures to read instead, pcap or pcapng, also compressed, or -',
   })),
   bpf: Type.Optional(Type.String({
-    title: 'EXPR', description: 'Packets to take, as tcpdump has it; the kernel leaves out the others',
+    title: 'EXPR', description: 'Packets to take, as tcpdump has it: pcap-filter(7)',
   })),
   snaplen: Type.Integer({
     minimum: 64, maximum: MOST_SNAPLEN, default: DEFAULT_SNAPLEN,
@@ -43,9 +44,14 @@ const OPTIONS = Type.Object({
   }),
   biflow: Type.Boolean({ default: false, description: 'Make one flow of both directions' }),
   promiscuous: Type.Boolean({
-    default: true, description: 'Take packets too that are not for this machine',
+    default: true, description: 'Take only packets that come to this machine by themselves',
   }),
   ringSize: size({ default: '64Mi', description: 'Memory in which packets of an interface wait' }),
+  workers: Type.Integer({
+    minimum: 1, maximum: MOST_WORKERS, default: 1,
+    description: 'Capture with so many threads: a conversation belongs to one of them; --max-flows and '
+      + '--ring-size are for all together, and each writes files of its own',
+  }),
   ...FILTER_OPTIONS,
   ...SINK_OPTIONS,
   to: Type.Optional(Type.Array(Type.String({ title: 'OUTPUT' }), {
@@ -68,9 +74,9 @@ export const capture: Command = defineCommand({
   summary: 'Turn packets of interfaces or capture files into flows',
   args: [{ name: 'FILE', description: 'More captures, behind -r', repeated: true }],
   options: OPTIONS,
-  details: 'It takes the capability CAP_NET_RAW, and CAP_NET_ADMIN to be promiscuous. Packets come by the '
-    + "kernel's ring, or else by libpcap or tcpdump. Flows are in files that begin anew as --rotate says; of "
-    + 'capture files the times of the packets are the clock.\n'
+  details: "It takes the capability CAP_NET_RAW. Packets come by the kernel's ring, or else by libpcap or "
+    + 'tcpdump. Flows are in files that begin anew as --rotate says; of capture files the times of the packets '
+    + 'are the clock.\n'
     + 'SIGTERM and SIGINT end it with all flows written; SIGHUP and SIGUSR1 begin new files; SIGUSR2 prints '
     + 'counts.\n'
     + 'As the container flowexport, without -i, -r and --to: $INTERFACE (a name, or with * at the end), '
@@ -99,6 +105,7 @@ export const capture: Command = defineCommand({
     const plan = await planOf(options, args, io.env) // before rights are given up: it reads files
     if (plan.files.length > 0) {
       if (options.user !== undefined) throw new FlowkitError('ERR_OPTION', 'Cannot use --user beside -r')
+      if (options.workers > 1) throw new FlowkitError('ERR_OPTION', 'Cannot use --workers beside -r')
       const { captureFiles } = await import('./capture/files.ts')
       return captureFiles(plan, options, io)
     }

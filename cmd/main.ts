@@ -9,8 +9,9 @@ type App = typeof import('./app.ts')
 
 const words = process.argv.slice(2)
 
-// where a disk hangs, each call keeps a thread of libuv's pool: there must be others left
-if (words.includes('collect')) process.env['UV_THREADPOOL_SIZE'] ??= '32'
+// each archive that a worker writes keeps a thread of libuv's pool, and where a disk hangs each call does:
+// there must be others left, also with 64 workers and two archives
+if (['collect', 'capture'].some((name) => words.includes(name))) process.env['UV_THREADPOOL_SIZE'] ??= '160'
 
 // what needs no command is answered here, at once: the rest is a thousand times larger than this file
 if (words.length === 1 && words[0] === '--version') print(`flowkit ${manifest.version}\n`)

@@ -281,7 +281,8 @@ export async function tellFile(
   }
 }
 
-async function headOfFile(path: string): Promise<Uint8Array> {
+/** The first HEAD_SIZE bytes of a file, or all of a smaller one. @throws the system error */
+export async function headOfFile(path: string): Promise<Uint8Array> {
   await using file = await open(path)
   const head = new Uint8Array(HEAD_SIZE)
   const { bytesRead } = await file.read(head, 0, HEAD_SIZE, 0)

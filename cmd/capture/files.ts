@@ -1,12 +1,14 @@
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { unwrap } from '../../core/compress/unwrap.ts'
+import { compileFileFilter } from '../../core/capture/filter.ts'
+import { unwrap, wrappingOf } from '../../core/compress/unwrap.ts'
 import { filterFlows } from '../../core/filter/filter.ts'
 import { newLoss } from '../../core/flow/loss.ts'
 import type { FlowWriter } from '../../core/flow/stream.ts'
 import { FlowMeter } from '../../core/meter/meter.ts'
 import { meterCaptures, type CaptureInput } from '../../core/meter/read.ts'
-import { CHUNK_SIZE } from '../../formats/locations.ts'
+import { chunksOfFile } from '../../formats/file-chunks.ts'
+import { CHUNK_SIZE, headOfFile } from '../../formats/locations.ts'
 import { openOutput, type OutputRequest } from '../../formats/outputs.ts'
 import type { ExitCode } from '../command.ts'
 import { faultReporter } from '../inputs.ts'
@@ -21,12 +23,13 @@ export async function captureFiles(plan: CapturePlan, options: CaptureOptions, i
   for (const file of files) if (file !== '-') await stat(file) // before anything is written
   const meter = new FlowMeter(plan.meter)
   const faults = faultReporter(io)
+  const passes = options.bpf === undefined ? undefined : await compileFileFilter(options.bpf)
   const writers = await openWriters(plan, options, io)
   let flows = 0
   let written = 0
 
   async function* finished(): ReturnType<typeof meterCaptures> {
-    for await (const batch of meterCaptures(openCaptures(files, io), meter, faults.report)) {
+    for await (const batch of meterCaptures(openCaptures(files, io), meter, faults.report, passes)) {
       flows += batch.length
       yield batch
     }
@@ -96,9 +99,15 @@ async function openWriters(
 }
 
 /** Captures in their order, unpacked; each is opened when its turn comes. */
-function* openCaptures(files: readonly string[], io: Io): Generator<CaptureInput> {
+async function* openCaptures(files: readonly string[], io: Io): AsyncGenerator<CaptureInput> {
   for (const file of files) {
-    const stream = file === '-' ? io.stdin : createReadStream(file, { highWaterMark: CHUNK_SIZE })
-    yield { name: file === '-' ? 'standard input' : file, chunks: unwrap(stream) }
+    if (file === '-') yield { name: 'standard input', chunks: unwrap(io.stdin) }
+    else if (await isWrapped(file)) yield { name: file, chunks: unwrap(createReadStream(file)) }
+    else yield { name: file, chunks: chunksOfFile(file, CHUNK_SIZE) }
   }
+}
+
+/** Whether a file is compressed, which is unpacked from chunks that stay as they are. */
+async function isWrapped(path: string): Promise<boolean> {
+  return wrappingOf(await headOfFile(path)) !== undefined
 }

@@ -1,27 +1,16 @@
 import { unlink, writeFile } from 'node:fs/promises'
-import { flowQueue } from '../../core/capture/flow-queue.ts'
-import { openLiveCapture } from '../../core/capture/live.ts'
-import { meterLive } from '../../core/capture/meter-live.ts'
-import type { InterfaceReport, LiveCapture, PreparedCapture } from '../../core/capture/options.ts'
+import type { InterfaceReport } from '../../core/capture/options.ts'
 import { captureLedger } from '../../core/collector/ledger.ts'
-import { filterFlows } from '../../core/filter/filter.ts'
-import type { FlowReader } from '../../core/flow/stream.ts'
-import { FlowMeter } from '../../core/meter/meter.ts'
 import type { Inheritance } from '../../core/net/monitor.ts'
 import { openNotifier } from '../../core/net/systemd.ts'
 import type { ExitCode } from '../command.ts'
-import { explain } from '../errors.ts'
 import type { Io } from '../io.ts'
 import { amount } from '../loss-report.ts'
 import { runHook, untilAborted } from '../running.ts'
-import { openSink } from '../sinks.ts'
-import type { Told } from './monitor.ts'
-import { singleOutput, sinkOutput, wireOutput, type LiveOutput } from './outputs.ts'
+import { preparedBy } from './monitor.ts'
 import { describeOutputs, interfacesOf, type CaptureOptions, type CapturePlan } from './plan.ts'
-import { meterText } from './report.ts'
-
-/** Batches of flows that wait for the outputs, at most: a million flows. */
-const MOST_WAITING = 128
+import { reportText, type CaptureReport } from './report.ts'
+import { captureAlone, captureInLanes } from './threads.ts'
 
 /**
  * Capture until a signal ends it.
@@ -32,119 +21,57 @@ export async function captureLive(
   plan: CapturePlan, options: CaptureOptions, io: Io, child: Inheritance | undefined,
 ): Promise<ExitCode> {
   for (const note of child?.notes ?? []) io.talk.debug(note)
-  const told = child?.told as Told | undefined
-  const interfaces = told?.interfaces ?? interfacesOf(plan)
-  const prepared = child && told && { ...told.prepared, descriptors: child.descriptors }
-  const outputs = await openOutputs(plan, options, io)
-  const capture = await openCapture(interfaces, options, io, prepared).catch(async (error: unknown) => {
-    await Promise.all(outputs.map((output) => output.abort()))
-    throw error
-  })
+  const source = child ? preparedBy(child) : { interfaces: interfacesOf(plan), prepared: undefined }
+  const { workers, onRotate, pidFile } = options
+
+  function onFile(path: string, rows: number): void {
+    io.talk.debug(`${rows} flows written to ${path}`)
+    if (onRotate !== undefined) runHook(onRotate, path, io)
+  }
+  const start = workers === 1 ? captureAlone : captureInLanes
+  const capturing = await start(plan, options, source, onFile, io)
   const notifier = child?.notifier ?? await openNotifier(io.env)
-  if (options.pidFile !== undefined && !child) await writeFile(options.pidFile, `${process.pid}\n`)
-  const meter = new FlowMeter(plan.meter)
-  const queue = flowQueue(MOST_WAITING)
-  const counts = { flows: 0, wanted: 0 }
+  if (pidFile !== undefined && !child) await writeFile(pidFile, `${process.pid}\n`)
   let known = 0 // drops that were told
 
-  async function* finished(): FlowReader {
-    for await (const batch of queue.take()) {
-      counts.flows += batch.length
-      yield batch
-    }
-  }
-  async function writeAll(): Promise<void> {
-    for await (const batch of plan.filter ? filterFlows(finished(), plan.filter) : finished()) {
-      counts.wanted += batch.length
-      await Promise.all(outputs.map((output) => output.write(batch)))
-    }
-  }
-  function ledger(): object[] {
-    return captureLedger(capture.report(), Date.now())
-  }
-  function tellDrops(): void {
-    const { dropped } = sumOf(capture.report())
+  function tellDrops({ interfaces }: CaptureReport): void {
+    const { dropped } = sumOf(interfaces)
     if (dropped > known) {
       const count = amount(dropped - known, 'packet')
       io.talk.warn(`${count} dropped by the kernel: they came faster than they were read`)
     }
     known = dropped
   }
-  function rotate(): void {
-    tellDrops()
+  async function rotate(): Promise<void> {
     const { rotate: every } = plan.retention
     const now = Date.now()
     const begin = Math.max(now, Math.round(now / every) * every) // timers may be early
-    for (const output of outputs) void output.rotate(begin, ledger()).catch(() => {}) // a write tells it
+    const report = await capturing.report()
+    tellDrops(report)
+    capturing.rotate(begin, captureLedger(report.interfaces, now))
+  }
+  async function tellReport(): Promise<void> {
+    io.talk.info(`capture\n${reportText(await capturing.report())}`)
   }
 
   const stopped = untilAborted(io, () => plan.retention.rotate, {
-    SIGHUP: rotate, SIGUSR1: rotate,
-    SIGUSR2: () => io.talk.info(`capture\n${meterText(capture.report(), meter, counts)}`),
-  }, rotate).then(() => {
+    SIGHUP: () => void rotate(), SIGUSR1: () => void rotate(), SIGUSR2: () => void tellReport(),
+  }, () => void rotate()).then(() => {
     notifier.stopping()
-    capture.stop()
+    capturing.stop()
   })
-  io.talk.info(`capturing from ${interfaces.join(', ')} into ${describeOutputs(plan)}`)
+  const threads = workers === 1 ? '' : ` by ${workers} workers`
+  io.talk.info(`capturing from ${source.interfaces.join(', ')} into ${describeOutputs(plan)}${threads}`)
   notifier.ready()
-  const writing = writeAll().catch((error: unknown) => {
-    capture.close() // nothing can come of it any more
-    throw error
-  })
   try {
-    await Promise.race([meterLive(capture, meter, queue), writing])
-    queue.end()
-    await writing
-    await Promise.all(outputs.map((output) => output.close(ledger())))
+    await capturing.finished
     await stopped
-  } catch (error) {
-    await Promise.all(outputs.map((output) => output.abort().catch(() => {})))
-    throw error
+    const { interfaces } = await capturing.report()
+    return summarize(await capturing.close(captureLedger(interfaces, Date.now())), io)
   } finally {
-    if (options.pidFile !== undefined && !child) await unlink(options.pidFile).catch(() => {})
+    if (pidFile !== undefined && !child) await unlink(pidFile).catch(() => {})
     notifier.close()
   }
-  const report = capture.report()
-  capture.close()
-  return summarize(report, meter, { ...counts, lost: Math.max(0, ...outputs.map(({ lost }) => lost)) }, io)
-}
-
-async function openOutputs(plan: CapturePlan, options: CaptureOptions, io: Io): Promise<LiveOutput[]> {
-  const { retention, places, singles, targets } = plan
-  const onError = (error: unknown): void => io.talk.error(explain(error, '').message)
-  const events = {
-    onError,
-    onFile(path: string, rows: number): void {
-      io.talk.debug(`${rows} flows written to ${path}`)
-      if (options.onRotate !== undefined) runHook(options.onRotate, path, io)
-    },
-  }
-  function onExpired(paths: readonly string[]): void {
-    for (const path of paths) io.talk.debug(`${path} removed`)
-  }
-  const outputs: LiveOutput[] = []
-  try {
-    if (targets.length > 0) outputs.push(await wireOutput(targets, io))
-    for (const single of singles) outputs.push(await singleOutput(single, options.force, io))
-    for (const place of places) {
-      const sink = openSink(place, { retention: () => retention, onExpired, onError })
-      outputs.push(await sinkOutput(sink, events))
-    }
-  } catch (error) {
-    await Promise.all(outputs.map((output) => output.abort()))
-    throw error
-  }
-  return outputs
-}
-
-function openCapture(
-  interfaces: readonly string[], { snaplen, promiscuous, bpf, ringSize }: CaptureOptions, io: Io,
-  prepared: PreparedCapture | undefined,
-): Promise<LiveCapture> {
-  return openLiveCapture({
-    interfaces, snaplen, promiscuous, ringSize, onNote: (text) => io.talk.info(text),
-    ...bpf !== undefined && { filter: bpf }, ...prepared && { prepared },
-  })
 }
 
 function sumOf(reports: readonly InterfaceReport[]): { readonly received: number, readonly dropped: number } {
@@ -154,12 +81,10 @@ function sumOf(reports: readonly InterfaceReport[]): { readonly received: number
   }
 }
 
-function summarize(
-  reports: readonly InterfaceReport[], { stats }: FlowMeter,
-  { flows, wanted, lost }: Readonly<Record<'flows' | 'wanted' | 'lost', number>>, io: Io,
-): ExitCode {
-  const { received, dropped } = sumOf(reports)
-  const others = stats.unknownLink + stats.wireless + stats.notIp + stats.damaged + stats.cut
+function summarize({ interfaces, meter, flows, wanted, lost: each }: CaptureReport, io: Io): ExitCode {
+  const { received, dropped } = sumOf(interfaces)
+  const others = meter.unknownLink + meter.wireless + meter.notIp + meter.damaged + meter.cut
+  const lost = Math.max(0, ...each)
   io.talk.info(`${amount(received, 'packet')} received, ${dropped.toLocaleString('en-US')} dropped by the kernel, `
     + `${others.toLocaleString('en-US')} without a flow, ${amount(flows, 'flow')}`
     + (wanted < flows ? `, ${wanted.toLocaleString('en-US')} wanted` : ''))

@@ -10,7 +10,8 @@ import { openLanes } from '../export/lanes.ts'
 import type { WireTarget } from '../export/targets.ts'
 import type { Io } from '../io.ts'
 import { amount } from '../loss-report.ts'
-import type { SingleFile } from './plan.ts'
+import type { Place } from '../sinks.ts'
+import type { CapturePlan, SingleFile } from './plan.ts'
 
 /** An output that flows are given to as they come. */
 export interface LiveOutput {
@@ -43,15 +44,48 @@ export interface FileEvents {
   onError(error: unknown): void
 }
 
+/** Open outputs, in their order. @throws what the first one fails with that does; none is open then */
+export async function openOutputs(openers: readonly (() => Promise<LiveOutput>)[]): Promise<LiveOutput[]> {
+  const outputs: LiveOutput[] = []
+  try {
+    for (const open of openers) outputs.push(await open())
+  } catch (error) {
+    await Promise.all(outputs.map((output) => output.abort()))
+    throw error
+  }
+  return outputs
+}
+
+/**
+ * What opens the outputs that each of several workers has: to collectors, and into folders.
+ *
+ * @param worker which one, from 0 on; undefined where there are no others
+ * @param open gives the sink of a place
+ */
+export function workerOutputs(
+  { targets, places }: CapturePlan, worker: number | undefined, open: (place: Place) => Sink,
+  events: FileEvents, io: Pick<Io, 'talk' | 'signal'>,
+): (() => Promise<LiveOutput>)[] {
+  // its sequence numbers are its own, so each is an observation domain
+  const domain = worker === undefined ? undefined : worker + 1
+  return [
+    ...targets.length > 0 ? [() => wireOutput(targets, io, domain)] : [],
+    ...places.map((place) => () => sinkOutput(open(place), worker, events)),
+  ]
+}
+
 /**
  * Files in a folder, which begin anew at each rotation. What cannot be written is lost up to the next
  * rotation, and counted; then it is tried again.
  *
+ * @param worker as of `newSegment`
  * @throws the system error where nothing can be written to begin with
  */
-export async function sinkOutput(sink: Sink, { onFile, onError }: FileEvents): Promise<LiveOutput> {
+async function sinkOutput(
+  sink: Sink, worker: number | undefined, { onFile, onError }: FileEvents,
+): Promise<LiveOutput> {
   const inTurn = newTurns()
-  let next = newSegment(Date.now())
+  let next = newSegment(Date.now(), worker)
   let writer: SegmentWriter | undefined = await sink.open(next)
   let isBroken = false
   let rows = 0 // since the last rotation
@@ -92,9 +126,9 @@ export async function sinkOutput(sink: Sink, { onFile, onError }: FileEvents): P
   return {
     get lost() { return lost },
     write: (batch) => inTurn(() => write(batch)),
-    rotate: (time, ledger) => inTurn(() => finish(newSegment(time), ledger)),
+    rotate: (time, ledger) => inTurn(() => finish(newSegment(time, worker), ledger)),
     close: (ledger = []) => inTurn(async () => {
-      await finish(newSegment(Date.now()), ledger)
+      await finish(newSegment(Date.now(), worker), ledger)
       await writer?.abort()
     }),
     abort: () => inTurn(async () => writer?.abort()),
@@ -107,7 +141,7 @@ export async function sinkOutput(sink: Sink, { onFile, onError }: FileEvents): P
  * @throws FlowkitError ERR_OPTION about what cannot be written so; the system error
  */
 export async function singleOutput(
-  { path, format, compression }: SingleFile, force: boolean, io: Io,
+  { path, format, compression }: SingleFile, force: boolean, io: Pick<Io, 'write'>,
 ): Promise<LiveOutput> {
   const { writer } = await openOutput(path, {
     ...format !== undefined && { format }, ...compression !== undefined && { compression }, force,
@@ -125,10 +159,13 @@ export async function singleOutput(
 /**
  * Collectors, each of which gets all flows.
  *
+ * @param domain as of EncoderOptions
  * @throws FlowkitError, or the system error, about the first that cannot be sent to
  */
-export async function wireOutput(targets: readonly WireTarget[], io: Io): Promise<LiveOutput> {
-  const { version, domain, templateRefresh, agent } = DEFAULT_EXPORT
+export async function wireOutput(
+  targets: readonly WireTarget[], io: Pick<Io, 'talk' | 'signal'>, domain: number = DEFAULT_EXPORT.domain,
+): Promise<LiveOutput> {
+  const { version, templateRefresh, agent } = DEFAULT_EXPORT
   const ways = { targets, tls: {}, balance: false, spoof: false }
   const lanes = await openLanes({ version, domain, templateRefresh, agent }, ways, io)
 

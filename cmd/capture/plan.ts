@@ -26,6 +26,8 @@ export interface CaptureOptions extends SinkOptions {
   readonly biflow: boolean
   readonly promiscuous: boolean
   readonly ringSize: number
+  /** Threads that capture. */
+  readonly workers: number
   readonly filter?: string
   readonly filterFile?: string
   readonly filterDialect?: Dialect
@@ -47,6 +49,7 @@ export interface CapturePlan {
   /** Empty for that of the default route, and where files are read. */
   readonly interfaces: readonly string[]
   readonly files: readonly string[]
+  /** Of each worker. */
   readonly meter: MeterOptions
   readonly filter: Filter | undefined
   readonly places: readonly Place[]
@@ -75,6 +78,11 @@ export async function planOf(
   checkRetention(retention)
   const filter = await readFilter(options)
   const outputs = asked ? outputsOf(asked) : outputsNamed(options, env)
+  const [single] = outputs.singles
+  if (options.workers > 1 && single !== undefined) {
+    throw new UsageError(`Cannot use option --workers with --to ${single.path}: each worker writes files of `
+      + 'its own, into a folder')
+  }
   return {
     interfaces: (asked ? [asked.interface] : named ?? []).map(patternOf),
     files: [...read ?? [], ...files],
@@ -127,12 +135,13 @@ function outputsNamed({ to, toFormat = [], compression }: CaptureOptions, env: N
 }
 
 function meterOptions(
-  { activeTimeout, idleTimeout, maxFlows, sample, inner, biflow }: CaptureOptions, asked: Asked | undefined,
+  { activeTimeout, idleTimeout, maxFlows, workers, sample, inner, biflow }: CaptureOptions,
+  asked: Asked | undefined,
 ): MeterOptions {
   return {
     activeTimeout: (asked?.interval ?? activeTimeout) * 1000,
     idleTimeout: (asked?.interval ?? idleTimeout) * 1000,
-    maxFlows, sample, inner, biflow,
+    maxFlows: Math.ceil(maxFlows / workers), sample, inner, biflow,
   }
 }
 

@@ -79,7 +79,8 @@ interface Datagrams {
  * @throws FlowkitError, or the system error, about the first target that cannot be sent to
  */
 export async function openLanes(
-  { maxSize, version: usual, ...encoding }: SendEncoding, { targets, tls, balance, spoof }: Ways, io: Io,
+  { maxSize, version: usual, ...encoding }: SendEncoding, { targets, tls, balance, spoof }: Ways,
+  io: Pick<Io, 'talk' | 'signal'>,
 ): Promise<Lanes> {
   const senders: Datagrams[] = []
   const streams: (readonly [name: string, lane: StreamLane])[] = []

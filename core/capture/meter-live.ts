@@ -16,8 +16,12 @@ const BEHIND = 1e6
  *
  * Flows go to `queue` a few times a second at least. While that is full no packets are taken: they wait in
  * the kernel, which drops and counts those that find no room there.
+ *
+ * @param wait does what `capture.readable` does, and may be that
  */
-export async function meterLive(capture: LiveCapture, meter: FlowMeter, queue: FlowQueue): Promise<void> {
+export async function meterLive(
+  capture: LiveCapture, meter: FlowMeter, queue: FlowQueue, wait: () => Promise<boolean>,
+): Promise<void> {
   const { batch } = capture
   let isIdle = false // all packets that have come were metered
 
@@ -52,7 +56,7 @@ export async function meterLive(capture: LiveCapture, meter: FlowMeter, queue: F
         began = performance.now()
       }
       isIdle = true
-    } while (await capture.readable())
+    } while (await wait())
   } finally {
     clearInterval(timer)
   }

@@ -125,7 +125,6 @@ test('each packet was received or counted as dropped, and a loss is exit code 3'
     const [, received, dropped] = await capture.next(/in0: .*received=(\d+) dropped=(\d+)/)
     return Number(received) + Number(dropped) === 20_001
   })
-  await capture.next(/packets? dropped by the kernel: they came faster than they were read\n/)
   const { exitCode, stderr } = await capture.stop()
   assert.equal(exitCode, 3, stderr)
   const [, received, dropped] = /(\S+) packets received, (\S+) dropped by the kernel/.exec(stderr) ?? []

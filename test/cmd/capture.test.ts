@@ -83,6 +83,18 @@ test('a filter is about flows, and what it leaves out is told', async () => {
   assert.equal(stderr, 'flowkit: 6 packets read, 3 flows, 1 written to standard output\n')
 })
 
+test("packets are taken by tcpdump's expressions, by the link type of each file", async () => {
+  const raw = await captureFile('k.pcap', pcap(...CONNECTION, LATER))
+  const ether = await captureFile('l.pcap', pcapOf(1, [record(20, `${'02'.repeat(12)}0800${ip4(6, tcp(7, 80, SYN))}`)]))
+  const { flows, stderr, exitCode } = await flowsOf('-r', raw, ether, '--bpf', 'tcp dst port 80')
+  assert.deepEqual(flows.map(({ src_port: port }) => port), [2000, 7])
+  assert.equal(stderr, 'flowkit: 2 packets read, 2 flows, 2 written to standard output\n')
+  assert.equal(exitCode, 0)
+  const bad = await flowsOf('-r', raw, '--bpf', '((')
+  assert.match(bad.stderr, /^flowkit: Cannot use BPF expression: .*syntax error.*\n$/)
+  assert.deepEqual([bad.exitCode, bad.flows.length], [1, 0])
+})
+
 test('files of a folder are by the time of the packets; another file needs --force', async () => {
   const path = await captureFile('e.pcap', pcap(...CONNECTION, LATER, record(130, segment(SYN))))
   const files = join(folder, 'files')
