@@ -1,7 +1,7 @@
 /** The thread of a worker of `flowkit capture --workers`. */
 import { parentPort, workerData } from 'node:worker_threads'
-import { packError } from '../../core/collector/lane-messages.ts'
-import type { Sink } from '../../core/collector/sink.ts'
+import type { Sink } from '../../core/sinks/sink.ts'
+import { packError } from '../../core/packed-error.ts'
 import { explain } from '../errors.ts'
 import type { LogLevel, Talk } from '../progress.ts'
 import { sinkOf, type Place } from '../sinks.ts'

@@ -1,6 +1,6 @@
 /** Where captured flows go, for as long as packets come. */
 import { newSegment } from '../../core/archive/names.ts'
-import type { SegmentWriter, Sink } from '../../core/collector/sink.ts'
+import type { SegmentWriter, Sink } from '../../core/sinks/sink.ts'
 import { BATCH_SIZE, type FlowBatch } from '../../core/flow/batch.ts'
 import type { Loss } from '../../core/flow/loss.ts'
 import { DEFAULT_EXPORT } from '../../core/netflow/encode/export-streams.ts'

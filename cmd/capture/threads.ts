@@ -1,8 +1,8 @@
 /** What captures: this thread, or several others. */
 import { randomInt } from 'node:crypto'
 import type { LiveCaptureOptions, PreparedCapture } from '../../core/capture/options.ts'
-import { unpackError, type PackedError } from '../../core/collector/lane-messages.ts'
 import { loadLibc, type FdWatch, type Libc } from '../../core/net/ffi.ts'
+import { unpackError, type PackedError } from '../../core/packed-error.ts'
 import { startWorker } from '../../core/worker.ts'
 import { explain } from '../errors.ts'
 import type { Io } from '../io.ts'

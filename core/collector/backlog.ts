@@ -1,9 +1,9 @@
 import { FlowkitError } from '../flow/errors.ts'
 import type { Datagram } from '../netflow/message.ts'
-import { MAX_BLOCK, putDatagram } from './datagram-block.ts'
+import { MAX_BLOCK, putDatagram } from '../spool/datagram-block.ts'
 import type { CollectorCounters } from './report.ts'
-import { PAGE } from './segment-file.ts'
-import type { Spool } from './spool.ts'
+import { PAGE } from '../spool/segment-file.ts'
+import type { Spool } from '../spool/spool.ts'
 
 /** Memory that blocks lie in. */
 interface Chunk {

@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import type { Datagram } from '../netflow/message.ts'
-import { MAX_BLOCK, SEGMENT_HEADER, putDatagram } from './datagram-block.ts'
+import { MAX_BLOCK, SEGMENT_HEADER, putDatagram } from '../spool/datagram-block.ts'
 
 /** Datagrams that are kept, at most. */
 const MOST = 100

@@ -14,16 +14,16 @@ import { forgetSessions, newExporters, type Exporters } from '../netflow/exporte
 import { newDatagram } from '../netflow/message.ts'
 import { saveExporters } from '../netflow/snapshot.ts'
 import { newBacklog } from './backlog.ts'
-import { MAX_PAYLOAD } from './datagram-block.ts'
+import { MAX_PAYLOAD } from '../spool/datagram-block.ts'
 import { ledgerOf } from './ledger.ts'
 import { newLoad } from './load.ts'
 import { recover, type ReplayOptions, type SegmentSettings } from './replay.ts'
 import type { CollectorCounters, CollectorReport } from './report.ts'
-import { PAGE } from './segment-file.ts'
+import { PAGE } from '../spool/segment-file.ts'
 import { startSegments, type Segments } from './segments.ts'
-import type { Sink } from './sink.ts'
-import { listSegments } from './spool-files.ts'
-import { openSpool, type SegmentNaming, type Spool } from './spool.ts'
+import type { Sink } from '../sinks/sink.ts'
+import { listSegments } from '../spool/files.ts'
+import { openSpool, type SegmentNaming, type Spool } from '../spool/spool.ts'
 
 /** What may be changed while a collector runs. */
 export interface CollectorSettings extends SegmentSettings {

@@ -5,7 +5,7 @@ import { datagramDecoder } from '../netflow/datagram.ts'
 import { addressKey, forgetSession, type Exporters } from '../netflow/exporters.ts'
 import { newDatagram, type Datagram } from '../netflow/message.ts'
 import type { CounterSample } from '../netflow/sflow/counters.ts'
-import { readDatagram } from './datagram-block.ts'
+import { readDatagram } from '../spool/datagram-block.ts'
 
 /** Drops rows of a batch, and counts them with their exporters. @returns how many */
 export type RowFilter = (batch: FlowBatch, exporters: Exporters) => number

@@ -4,7 +4,7 @@ import { newTurns, type Turns } from '../turns.ts'
 import type { Taker } from './decoding.ts'
 import type { SegmentSettings } from './replay.ts'
 import type { SinkReport } from './report.ts'
-import type { SegmentWriter, Sink } from './sink.ts'
+import type { SegmentWriter, Sink } from '../sinks/sink.ts'
 
 /** A segment of the spool that has ended. */
 export interface Ended {

@@ -1,8 +1,8 @@
 /** What the main thread and the lanes of a collector say to each other. */
-import { FlowkitError, type ErrorCode } from '../flow/errors.ts'
 import type { ListenAt } from '../net/endpoint.ts'
+import type { PackedError } from '../packed-error.ts'
 import type { CollectorReport } from './report.ts'
-import type { SegmentNaming } from './spool.ts'
+import type { SegmentNaming } from '../spool/spool.ts'
 
 /** What a lane begins with. */
 export interface LaneData<Task> {
@@ -46,28 +46,3 @@ export type LaneAnswer =
   | { readonly kind: 'pulse', readonly id: number }
   /** It has ended; so many faults were not told. */
   | { readonly kind: 'stopped', readonly report: CollectorReport, readonly silent: number }
-
-/** An error as it goes from one thread to another, with what messages are made of. */
-export interface PackedError {
-  readonly message: string
-  readonly isFlowkit: boolean
-  readonly properties: Readonly<Record<string, unknown>>
-}
-
-const PROPERTIES = ['code', 'errno', 'syscall', 'path', 'dest', 'address', 'port', 'hostname', 'stack']
-
-/** Make an error ready for another thread. */
-export function packError(error: unknown): PackedError {
-  if (!(error instanceof Error)) return { message: String(error), isFlowkit: false, properties: {} }
-  const values = PROPERTIES.map((name) => [name, (error as unknown as Record<string, unknown>)[name]])
-  return {
-    message: error.message, isFlowkit: error instanceof FlowkitError,
-    properties: Object.fromEntries(values.filter(([, value]) => value !== undefined)),
-  }
-}
-
-/** The error that was packed. */
-export function unpackError({ message, isFlowkit, properties }: PackedError): Error {
-  if (isFlowkit) return new FlowkitError(properties['code'] as ErrorCode, message)
-  return Object.assign(new Error(message), properties)
-}

@@ -5,7 +5,8 @@ import { adoptUdpReceiver } from '../net/udp-receiver.ts'
 import {
   startCollector, type Collector, type CollectorOptions, type CollectorSettings,
 } from './collector.ts'
-import { packError, type LaneAnswer, type LaneData, type LaneOrder } from './lane-messages.ts'
+import { packError } from '../packed-error.ts'
+import type { LaneAnswer, LaneData, LaneOrder } from './lane-messages.ts'
 import { inherit } from './spool-place.ts'
 
 /** What all lanes do. */

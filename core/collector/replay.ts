@@ -8,10 +8,10 @@ import {
   newDecoding, type DecodingCounts, type DecodingOptions, type RowFilter, type Taker,
 } from './decoding.ts'
 import { closedLedger, closeLedger, endLedger } from './ledger.ts'
-import type { Sink } from './sink.ts'
-import { listSegments, type SpoolSegment } from './spool-files.ts'
-import { readSegment } from './spool-segment.ts'
-import type { Spool } from './spool.ts'
+import type { Sink } from '../sinks/sink.ts'
+import { listSegments, type SpoolSegment } from '../spool/files.ts'
+import { readSegment } from '../spool/segment.ts'
+import type { Spool } from '../spool/spool.ts'
 
 /** What holds for a whole segment. */
 export interface SegmentSettings {

@@ -7,8 +7,8 @@ import { closeLedger } from './ledger.ts'
 import type { Former, ReplayOptions, SegmentSettings } from './replay.ts'
 import type { CollectorCounters, SinkReport } from './report.ts'
 import { newShelf } from './shelf.ts'
-import type { Sink } from './sink.ts'
-import type { Spool } from './spool.ts'
+import type { Sink } from '../sinks/sink.ts'
+import type { Spool } from '../spool/spool.ts'
 
 /** What the segments of a collector are brought into sinks with. */
 export interface SegmentsOptions extends ReplayOptions {

@@ -6,9 +6,9 @@ import {
   bringSegment, exportersAt, passSegment, readExporters, withFilter, type Former, type ReplayOptions,
   type SegmentSettings,
 } from './replay.ts'
-import type { Sink } from './sink.ts'
-import { listSegments, type SpoolSegment } from './spool-files.ts'
-import type { Spool } from './spool.ts'
+import type { Sink } from '../sinks/sink.ts'
+import { listSegments, type SpoolSegment } from '../spool/files.ts'
+import type { Spool } from '../spool/spool.ts'
 
 /** Segments that have ended: they stay in the spool until all sinks have them, and the next has its state. */
 export interface Shelf {

@@ -17,11 +17,11 @@ import { syncFolder } from '../output-file.ts'
 import { newTurns } from '../turns.ts'
 import { recover, type ReplayOptions, type SegmentSettings } from './replay.ts'
 import { newShelf, type Shelf, type ShelfOptions } from './shelf.ts'
-import type { Sink } from './sink.ts'
-import { UNFINISHED_EXTENSION, listSegments, segmentName, type SpoolSegment } from './spool-files.ts'
-import { lockFolder, type FolderLock } from './spool-lock.ts'
-import { removeReserve } from './spool-reserve.ts'
-import { readState, writeState } from './spool-state.ts'
+import type { Sink } from '../sinks/sink.ts'
+import { UNFINISHED_EXTENSION, listSegments, segmentName, type SpoolSegment } from '../spool/files.ts'
+import { lockFolder, type FolderLock } from '../spool/lock.ts'
+import { removeReserve } from '../spool/reserve.ts'
+import { readState, writeState } from '../spool/state.ts'
 
 /** What former spools are brought into sinks with. */
 export interface FormerOptions extends ReplayOptions {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { openNamedExpiry } from '../../../core/archive/expire-named.ts'
 import { nfdump } from '../../../formats/nfdump.ts'
-import { temporaryFolder } from '../collector/spooled.ts'
+import { temporaryFolder } from '../spool/spooled.ts'
 
 process.env['TZ'] = 'UTC'
 

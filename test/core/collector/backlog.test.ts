@@ -6,9 +6,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { newBacklog, type Backlog, type Cut } from '../../../core/collector/backlog.ts'
 import type { CollectorCounters } from '../../../core/collector/report.ts'
-import { listSegments } from '../../../core/collector/spool-files.ts'
-import { openSpool, type Spool } from '../../../core/collector/spool.ts'
-import { datagramOf, seenIn, temporaryFolder } from './spooled.ts'
+import { listSegments } from '../../../core/spool/files.ts'
+import { openSpool, type Spool } from '../../../core/spool/spool.ts'
+import { datagramOf, seenIn, temporaryFolder } from '../spool/spooled.ts'
 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void

@@ -3,8 +3,8 @@ import { readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { badDatagrams } from '../../../core/collector/bad-datagrams.ts'
-import { readSegment } from '../../../core/collector/spool-segment.ts'
-import { datagramOf, seenIn, temporaryFolder, TIME, type Seen } from './spooled.ts'
+import { readSegment } from '../../../core/spool/segment.ts'
+import { datagramOf, seenIn, temporaryFolder, TIME, type Seen } from '../spool/spooled.ts'
 
 test('a datagram is kept as a capture file, once, with where it came from', async (t) => {
   const folder = join(temporaryFolder(t), 'state', 'bad')

@@ -5,7 +5,7 @@ import type { FlowBatch } from '../../../core/flow/batch.ts'
 import { FlowkitError } from '../../../core/flow/errors.ts'
 import { newExporters, type Exporters } from '../../../core/netflow/exporters.ts'
 import { set, template, u32, v9 } from '../netflow/messages.ts'
-import { blocksOf, datagramOf } from './spooled.ts'
+import { blocksOf, datagramOf } from '../spool/spooled.ts'
 
 const TEMPLATE = v9({ sequence: 0 }, set(0, template(256, [1, 4])))
 

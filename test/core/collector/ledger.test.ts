@@ -3,14 +3,14 @@ import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { readLedger } from '../../../core/archive/ledger-files.ts'
-import { archiveSink } from '../../../core/collector/sink.ts'
+import { archiveSink } from '../../../core/sinks/sink.ts'
 import { FORGOTTEN, ledgerOf, type ArchivedRow, type LedgerRow } from '../../../core/collector/ledger.ts'
 import { formatIpv4 } from '../../../core/flow/address.ts'
 import { LIMITS } from '../../../core/netflow/limits.ts'
 import { restoreExporters, saveExporters } from '../../../core/netflow/snapshot.ts'
 import { segmentHarness, type SegmentHarness } from './segment-harness.ts'
 import { memorySink } from './memory-sink.ts'
-import { datagramOf, temporaryFolder } from './spooled.ts'
+import { datagramOf, temporaryFolder } from '../spool/spooled.ts'
 
 /** A NetFlow v5 datagram of a flow, numbered `sequence`. */
 function v5(sequence: number): Uint8Array {

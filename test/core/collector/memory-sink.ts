@@ -1,4 +1,4 @@
-import type { SegmentWriter, Sink } from '../../../core/collector/sink.ts'
+import type { SegmentWriter, Sink } from '../../../core/sinks/sink.ts'
 import { FlowBatch } from '../../../core/flow/batch.ts'
 import type { CounterSample } from '../../../core/netflow/sflow/counters.ts'
 

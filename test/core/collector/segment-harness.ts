@@ -4,12 +4,12 @@ import type { TestContext } from 'node:test'
 import { newBacklog, type Backlog } from '../../../core/collector/backlog.ts'
 import type { CollectorCounters } from '../../../core/collector/report.ts'
 import { startSegments, type Segments, type SegmentsOptions } from '../../../core/collector/segments.ts'
-import type { Sink } from '../../../core/collector/sink.ts'
-import { openSpool, type Spool } from '../../../core/collector/spool.ts'
+import type { Sink } from '../../../core/sinks/sink.ts'
+import { openSpool, type Spool } from '../../../core/spool/spool.ts'
 import { newExporters } from '../../../core/netflow/exporters.ts'
 import { NO_RULES } from '../../../core/netflow/sampling-rules.ts'
 import { set, template, u32, v9 } from '../netflow/messages.ts'
-import { datagramOf, temporaryFolder } from './spooled.ts'
+import { datagramOf, temporaryFolder } from '../spool/spooled.ts'
 
 const MIB = 2 ** 20
 

@@ -3,14 +3,14 @@ import { mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import type { LedgerRow } from '../../../core/collector/ledger.ts'
-import type { Sink } from '../../../core/collector/sink.ts'
-import { listSegments } from '../../../core/collector/spool-files.ts'
-import type { Spool } from '../../../core/collector/spool.ts'
+import type { Sink } from '../../../core/sinks/sink.ts'
+import { listSegments } from '../../../core/spool/files.ts'
+import type { Spool } from '../../../core/spool/spool.ts'
 import { restoreExporters } from '../../../core/netflow/snapshot.ts'
 import { set, v9 } from '../netflow/messages.ts'
 import { memorySink, type MemorySink } from './memory-sink.ts'
 import { gate, segmentHarness } from './segment-harness.ts'
-import { datagramOf } from './spooled.ts'
+import { datagramOf } from '../spool/spooled.ts'
 
 function bytesOf(sink: MemorySink): number[] {
   const rows = sink.rows()

@@ -6,10 +6,10 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 import { test, type TestContext } from 'node:test'
-import { lockFolder } from '../../../core/collector/spool-lock.ts'
+import { lockFolder } from '../../../core/spool/lock.ts'
 import { temporaryFolder } from './spooled.ts'
 
-const MODULE = new URL('../../../core/collector/spool-lock.ts', import.meta.url).href
+const MODULE = new URL('../../../core/spool/lock.ts', import.meta.url).href
 
 /** Another process that tries to lock the folder: it says `locked` or why not, and ends with its stdin. */
 function lockElsewhere(t: TestContext, folder: string): ChildProcessByStdio<Writable, Readable, null> {

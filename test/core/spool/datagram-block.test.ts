@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   DATAGRAM_OVERHEAD, MAX_BLOCK, SEGMENT_HEADER, putDatagram, readDatagram,
-} from '../../../core/collector/datagram-block.ts'
+} from '../../../core/spool/datagram-block.ts'
 import { formatIpv4, formatIpv6 } from '../../../core/flow/address.ts'
 import { newDatagram } from '../../../core/netflow/message.ts'
 import { DatagramReader } from '../../../core/pcap/datagrams.ts'

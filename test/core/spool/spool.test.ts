@@ -7,10 +7,10 @@ import {
 } from 'node:fs'
 import { join as joinPath } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { SEGMENT_HEADER } from '../../../core/collector/datagram-block.ts'
-import { listSegments } from '../../../core/collector/spool-files.ts'
-import { readSegment } from '../../../core/collector/spool-segment.ts'
-import { openSpool, type Spool } from '../../../core/collector/spool.ts'
+import { SEGMENT_HEADER } from '../../../core/spool/datagram-block.ts'
+import { listSegments } from '../../../core/spool/files.ts'
+import { readSegment } from '../../../core/spool/segment.ts'
+import { openSpool, type Spool } from '../../../core/spool/spool.ts'
 import { hex, join } from '../netflow/messages.ts'
 import { blocksOf, datagramOf, seenIn, seenOf, temporaryFolder, type Seen } from './spooled.ts'
 
@@ -293,7 +293,7 @@ test('what a killed process had written is there, each datagram once', async (t)
   const folder = temporaryFolder(t)
   const url = (name: string): string => JSON.stringify(new URL(name, import.meta.url).href)
   const code = `
-    const { openSpool } = await import(${url('../../../core/collector/spool.ts')})
+    const { openSpool } = await import(${url('../../../core/spool/spool.ts')})
     const { blocksOf, datagramOf } = await import(${url('./spooled.ts')})
     const spool = await openSpool(process.argv[1])
     for (let i = 0; ; i++) {

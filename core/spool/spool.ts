@@ -9,10 +9,10 @@ import { SEGMENT_HEADER } from './datagram-block.ts'
 import { createSegmentFile, PAGE, type SegmentFile } from './segment-file.ts'
 import {
   SEGMENT_EXTENSION, STATE_EXTENSION, UNFINISHED_EXTENSION, listSegments, segmentName,
-} from './spool-files.ts'
-import { lockFolder } from './spool-lock.ts'
-import { openReserve, removeReserve, type Reserve } from './spool-reserve.ts'
-import { readState, writeState, type SpoolState } from './spool-state.ts'
+} from './files.ts'
+import { lockFolder } from './lock.ts'
+import { openReserve, removeReserve, type Reserve } from './reserve.ts'
+import { readState, writeState, type SpoolState } from './state.ts'
 
 /**
  * Datagrams on disk until the archive has them: segments, one of which is written to.

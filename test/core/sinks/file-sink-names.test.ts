@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { chmod, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { fileSink } from '../../../core/collector/file-sink.ts'
-import type { Sink } from '../../../core/collector/sink.ts'
+import { fileSink } from '../../../core/sinks/file-sink.ts'
+import type { Sink } from '../../../core/sinks/sink.ts'
 import { nfdump } from '../../../formats/nfdump.ts'
 import { batchOf } from '../../formats/flows.ts'
 import { readFile as flowsIn } from '../../formats/nfdump-files.ts'
-import { temporaryFolder } from './spooled.ts'
+import { temporaryFolder } from '../spool/spooled.ts'
 
 process.env['TZ'] = 'America/St_Johns' // 3 h 30 min behind UTC
 

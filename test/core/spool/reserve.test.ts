@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { openReserve, removeReserve, type Allocator } from '../../../core/collector/spool-reserve.ts'
+import { openReserve, removeReserve, type Allocator } from '../../../core/spool/reserve.ts'
 import { temporaryFolder } from './spooled.ts'
 
 const MIB = 2 ** 20

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { formatIpv4, formatIpv6, parseIpv4 } from '../../../core/flow/address.ts'
-import { MAX_BLOCK, putDatagram, readDatagram } from '../../../core/collector/datagram-block.ts'
+import { MAX_BLOCK, putDatagram, readDatagram } from '../../../core/spool/datagram-block.ts'
 import { newDatagram, type Datagram } from '../../../core/netflow/message.ts'
 import { ip6 } from '../netflow/messages.ts'
 

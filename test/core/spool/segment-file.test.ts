@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { createSegmentFile, PAGE } from '../../../core/collector/segment-file.ts'
+import { createSegmentFile, PAGE } from '../../../core/spool/segment-file.ts'
 import { alignedMemory } from '../../../core/net/aligned.ts'
 import { temporaryFolder } from './spooled.ts'
 
