@@ -61,7 +61,7 @@ test('an unknown command or option is wrong usage, with the nearest name', async
 
 test('commands of later versions say so, and are not listed', async () => {
   const { stdout } = await flowkit(['--help'])
-  for (const name of ['capture', 'serve']) {
+  for (const name of ['serve']) {
     const stderr = `flowkit: Cannot ${name}: this version has no such command yet\n`
     assert.deepEqual(await flowkit([name, '--to', 'x']), { exitCode: 2, stdout: '', stderr })
     assert.doesNotMatch(stdout, new RegExp(`^ {2}${name} `, 'm'))
