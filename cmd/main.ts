@@ -10,8 +10,9 @@ type App = typeof import('./app.ts')
 const words = process.argv.slice(2)
 
 // each archive that a worker writes keeps a thread of libuv's pool, and where a disk hangs each call does:
-// there must be others left, also with 64 workers and two archives
-if (['collect', 'capture'].some((name) => words.includes(name))) process.env['UV_THREADPOOL_SIZE'] ??= '160'
+// there must be others left, with two archives too. Each thread takes a megabyte in time, so no more than that
+if (words.includes('collect')) process.env['UV_THREADPOOL_SIZE'] ??= String(30 + 2 * countWorkers())
+if (words.includes('capture')) process.env['UV_THREADPOOL_SIZE'] ??= String(14 + 2 * countWorkers())
 
 // what needs no command is answered here, at once: the rest is a thousand times larger than this file
 if (words.length === 1 && words[0] === '--version') print(`flowkit ${manifest.version}\n`)
@@ -21,6 +22,14 @@ else run(loadApp())
 
 function run(app: App): void {
   void app.main(words, manifest.version)
+}
+
+/** What `--workers` says; 64 where a file may say it, which is the most. */
+function countWorkers(): number {
+  if (words.some((word) => word.startsWith('--config')) || process.env['FLOWKIT_CONFIG']) return 64
+  const at = words.findIndex((word) => /^--workers(=|$)/.test(word))
+  const said = words[at]?.split('=')[1] ?? words[at + 1]
+  return Number((at < 0 ? undefined : said) ?? process.env['FLOWKIT_WORKERS']) || 1
 }
 
 function print(text: string): void {
