@@ -127,6 +127,7 @@ for (const { name, reason, skip, uid, make, begin, end } of FAULTS) {
       ], uid)
       traffic.start(RATE)
       await collector.said(/ rows written to \S+\/nfcapd\.\d+\n/)
+      await collector.said(/ rows written to \S+\.json\S*\n/) // there is a file in either
       for (const path of [nfcapd, json]) begin(path)
       await collector.said(reason)
       await collector.said(/ rows written to \S+\.parquet\n/)
