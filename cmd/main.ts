@@ -29,7 +29,7 @@ function countWorkers(): number {
   if (words.some((word) => word.startsWith('--config')) || process.env['FLOWKIT_CONFIG']) return 64
   const at = words.findIndex((word) => /^--workers(=|$)/.test(word))
   const said = words[at]?.split('=')[1] ?? words[at + 1]
-  return Number((at < 0 ? undefined : said) ?? process.env['FLOWKIT_WORKERS']) || 1
+  return Math.min(Number((at < 0 ? undefined : said) ?? process.env['FLOWKIT_WORKERS']) || 1, 64)
 }
 
 function print(text: string): void {

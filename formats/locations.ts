@@ -281,8 +281,19 @@ export async function tellFile(
   }
 }
 
+/**
+ * The bytes of a file or of a pipe that has a name, unpacked if they are compressed. A chunk is valid as long
+ * as one of `chunksOfFile`.
+ *
+ * @throws the system error; FlowkitError as `unwrap`
+ */
+export async function* bytesOfPath(path: string): AsyncGenerator<Uint8Array> {
+  const isPlain = (await stat(path)).isFile() && wrappingOf(await headOfFile(path)) === undefined
+  yield* isPlain ? chunksOfFile(path, CHUNK_SIZE) : unwrap(createReadStream(path, { highWaterMark: CHUNK_SIZE }))
+}
+
 /** The first HEAD_SIZE bytes of a file, or all of a smaller one. @throws the system error */
-export async function headOfFile(path: string): Promise<Uint8Array> {
+async function headOfFile(path: string): Promise<Uint8Array> {
   await using file = await open(path)
   const head = new Uint8Array(HEAD_SIZE)
   const { bytesRead } = await file.read(head, 0, HEAD_SIZE, 0)

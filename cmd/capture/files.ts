@@ -1,20 +1,18 @@
-import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { compileFileFilter } from '../../core/capture/filter.ts'
-import { unwrap, wrappingOf } from '../../core/compress/unwrap.ts'
+import { unwrap } from '../../core/compress/unwrap.ts'
 import { filterFlows } from '../../core/filter/filter.ts'
 import { newLoss } from '../../core/flow/loss.ts'
 import type { FlowWriter } from '../../core/flow/stream.ts'
 import { FlowMeter } from '../../core/meter/meter.ts'
 import { meterCaptures, type CaptureInput } from '../../core/meter/read.ts'
-import { chunksOfFile } from '../../formats/file-chunks.ts'
-import { CHUNK_SIZE, headOfFile } from '../../formats/locations.ts'
+import { bytesOfPath } from '../../formats/locations.ts'
 import { openOutput, type OutputRequest } from '../../formats/outputs.ts'
 import type { ExitCode } from '../command.ts'
 import { faultReporter } from '../inputs.ts'
 import type { Io } from '../io.ts'
 import { amount, lossSection } from '../loss-report.ts'
-import { wireOutput } from './outputs.ts'
+import { wireOutput, type LiveOutput } from './outputs.ts'
 import { describeOutputs, type CaptureOptions, type CapturePlan } from './plan.ts'
 
 /** Meter the packets of capture files, and end. */
@@ -64,13 +62,13 @@ export async function captureFiles(plan: CapturePlan, options: CaptureOptions, i
     if (lost.length > 0) io.talk.info(lost.join('\n'))
   }
   if (faults.count > 0 && stats.packets === 0) return 1
-  return faults.count > 0 ? 3 : 0
+  return faults.count > 0 || writers.some(({ writer }) => writer.undelivered) ? 3 : 0
 }
 
 /** Something to write to, and what its format is called. */
 interface NamedWriter {
   readonly name: string
-  readonly writer: FlowWriter
+  readonly writer: FlowWriter & Partial<Pick<LiveOutput, 'undelivered'>>
 }
 
 async function openWriters(
@@ -101,13 +99,8 @@ async function openWriters(
 /** Captures in their order, unpacked; each is opened when its turn comes. */
 async function* openCaptures(files: readonly string[], io: Io): AsyncGenerator<CaptureInput> {
   for (const file of files) {
-    if (file === '-') yield { name: 'standard input', chunks: unwrap(io.stdin) }
-    else if (await isWrapped(file)) yield { name: file, chunks: unwrap(createReadStream(file)) }
-    else yield { name: file, chunks: chunksOfFile(file, CHUNK_SIZE) }
+    yield file === '-'
+      ? { name: 'standard input', chunks: unwrap(io.stdin) }
+      : { name: file, chunks: bytesOfPath(file) }
   }
-}
-
-/** Whether a file is compressed, which is unpacked from chunks that stay as they are. */
-async function isWrapped(path: string): Promise<boolean> {
-  return wrappingOf(await headOfFile(path)) !== undefined
 }

@@ -30,8 +30,10 @@ function talkBy(tell: (level: LogLevel, text: string) => void): Talk {
   }
 }
 
-async function run({ worker, options, interfaces, prepared, fanout }: LaneTask): Promise<void> {
-  const plan = await planOf(options, [], process.env) // what holds functions does not come as a message
+async function run({ worker, options, filter, interfaces, prepared, fanout }: LaneTask): Promise<void> {
+  // what holds functions does not come as a message; nor can a file of filters be read with fewer rights
+  const { filter: _, filterFile: __, ...others } = options
+  const plan = { ...await planOf(others, [], process.env), filter }
   const events: FileEvents = {
     onFile: (path, rows) => say({ kind: 'file', path, rows }),
     onError: (error) => talk.error(explain(error, '').message),
@@ -57,7 +59,7 @@ async function obey(capturing: Capturing, order: LaneOrder): Promise<void> {
   switch (order.kind) {
     case 'readable': return onReadable?.()
     case 'report': return say({ kind: 'report', id: order.id, report: await capturing.report() })
-    case 'rotate': return capturing.rotate(order.begin, order.ledger)
+    case 'rotate': return capturing.rotate(order.ledger)
     case 'stop':
       controller.abort()
       capturing.stop()

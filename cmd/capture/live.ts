@@ -43,12 +43,9 @@ export async function captureLive(
     known = dropped
   }
   async function rotate(): Promise<void> {
-    const { rotate: every } = plan.retention
-    const now = Date.now()
-    const begin = Math.max(now, Math.round(now / every) * every) // timers may be early
     const report = await capturing.report()
     tellDrops(report)
-    capturing.rotate(begin, captureLedger(report.interfaces, now))
+    capturing.rotate(captureLedger(report.interfaces, Date.now()))
   }
   async function tellReport(): Promise<void> {
     io.talk.info(`capture\n${reportText(await capturing.report())}`)
@@ -81,7 +78,9 @@ function sumOf(reports: readonly InterfaceReport[]): { readonly received: number
   }
 }
 
-function summarize({ interfaces, meter, flows, wanted, lost: each }: CaptureReport, io: Io): ExitCode {
+function summarize(
+  { interfaces, meter, flows, wanted, lost: each, undelivered }: CaptureReport, io: Io,
+): ExitCode {
   const { received, dropped } = sumOf(interfaces)
   const others = meter.unknownLink + meter.wireless + meter.notIp + meter.damaged + meter.cut
   const lost = Math.max(0, ...each)
@@ -89,5 +88,5 @@ function summarize({ interfaces, meter, flows, wanted, lost: each }: CaptureRepo
     + `${others.toLocaleString('en-US')} without a flow, ${amount(flows, 'flow')}`
     + (wanted < flows ? `, ${wanted.toLocaleString('en-US')} wanted` : ''))
   if (lost > 0) io.talk.error(`${amount(lost, 'flow')} lost: they could not be written`)
-  return dropped + lost > 0 ? 3 : 0
+  return dropped + lost + undelivered > 0 ? 3 : 0
 }

@@ -2,14 +2,13 @@
 import { newSegment } from '../../core/archive/names.ts'
 import type { SegmentWriter, Sink } from '../../core/sinks/sink.ts'
 import { BATCH_SIZE, type FlowBatch } from '../../core/flow/batch.ts'
-import type { Loss } from '../../core/flow/loss.ts'
 import { DEFAULT_EXPORT } from '../../core/netflow/encode/export-streams.ts'
 import { newTurns } from '../../core/turns.ts'
 import { openOutput } from '../../formats/outputs.ts'
 import { openLanes } from '../export/lanes.ts'
 import type { WireTarget } from '../export/targets.ts'
 import type { Io } from '../io.ts'
-import { amount } from '../loss-report.ts'
+import { amount, lossSection } from '../loss-report.ts'
 import type { Place } from '../sinks.ts'
 import type { CapturePlan, SingleFile } from './plan.ts'
 
@@ -17,6 +16,8 @@ import type { CapturePlan, SingleFile } from './plan.ts'
 export interface LiveOutput {
   /** Flows that it will never have. */
   readonly lost: number
+  /** Datagrams, and flows by connections, that collectors did not get; they are told in the end. */
+  readonly undelivered: number
   /**
    * Take all rows of `batch`, which stays as it is.
    *
@@ -26,16 +27,13 @@ export interface LiveOutput {
   /**
    * Finish files, and begin others.
    *
-   * @param time when the next begin, ms since the epoch
    * @param ledger what goes into the archive beside the flows
    */
-  rotate(time: number, ledger: readonly object[]): Promise<void>
+  rotate(ledger: readonly object[]): Promise<void>
   /** End with everything written. */
   close(ledger?: readonly object[]): Promise<void>
   /** Leave nothing half-written. */
   abort(): Promise<void>
-  /** What it had no place for so far; absent: that is not told. */
-  loss?(): Loss
 }
 
 /** What an output of files tells. */
@@ -112,11 +110,11 @@ async function sinkOutput(
       await fail(error)
     }
   }
-  async function finish(segment: string, ledger: readonly object[]): Promise<void> {
+  async function finish(ledger: readonly object[]): Promise<void> {
     isBroken = false
-    next = segment
+    next = newSegment(Date.now(), worker)
     try {
-      for (const { path, rows } of await writer?.rotate({ next: segment, ledger }) ?? []) onFile(path, rows)
+      for (const { path, rows } of await writer?.rotate({ next, ledger }) ?? []) onFile(path, rows)
       rows = 0
     } catch (error) {
       await fail(error)
@@ -125,10 +123,11 @@ async function sinkOutput(
   }
   return {
     get lost() { return lost },
+    undelivered: 0,
     write: (batch) => inTurn(() => write(batch)),
-    rotate: (time, ledger) => inTurn(() => finish(newSegment(time, worker), ledger)),
+    rotate: (ledger) => inTurn(() => finish(ledger)),
     close: (ledger = []) => inTurn(async () => {
-      await finish(newSegment(Date.now(), worker), ledger)
+      await finish(ledger)
       await writer?.abort()
     }),
     abort: () => inTurn(async () => writer?.abort()),
@@ -148,7 +147,7 @@ export async function singleOutput(
     extras: true, print: (bytes) => io.write(bytes),
   })
   return {
-    lost: 0,
+    lost: 0, undelivered: 0,
     write: (batch) => writer.write(batch),
     async rotate() {},
     close: () => writer.close(),
@@ -168,16 +167,23 @@ export async function wireOutput(
   const { version, templateRefresh, agent } = DEFAULT_EXPORT
   const ways = { targets, tls: {}, balance: false, spoof: false }
   const lanes = await openLanes({ version, domain, templateRefresh, agent }, ways, io)
+  let undelivered = 0
 
   async function end(): Promise<void> {
     lanes.flush()
     await lanes.close()
     for (const { place, count, unit, reason } of lanes.undelivered()) {
       io.talk.warn(`${place}: ${amount(count, unit)} or more did not arrive: ${reason}`)
+      undelivered += count
+    }
+    for (const [name, loss] of lanes.losses()) {
+      const lines = lossSection(`${name} could not carry`, loss)
+      if (lines.length > 0) io.talk.info(lines.join('\n'))
     }
   }
   return {
     lost: 0,
+    get undelivered() { return undelivered },
     async write(batch) {
       await lanes.ready()
       lanes.encode(batch)
@@ -186,6 +192,5 @@ export async function wireOutput(
     async rotate() {},
     close: end,
     abort: () => lanes.close(),
-    loss: () => lanes.loss(),
   }
 }

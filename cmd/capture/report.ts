@@ -12,6 +12,8 @@ export interface CaptureReport {
   readonly wanted: number
   /** Flows that each output will never have. */
   readonly lost: readonly number[]
+  /** Datagrams, and flows by connections, that collectors did not get; known in the end. */
+  readonly undelivered: number
 }
 
 /**
@@ -32,6 +34,7 @@ export function sumReports(reports: readonly CaptureReport[]): CaptureReport {
     meter: Object.fromEntries(sums) as Record<keyof MeterStats, number>,
     flows: sum(({ flows }) => flows), wanted: sum(({ wanted }) => wanted),
     lost: lost.map((_, i) => sum((report) => report.lost[i])),
+    undelivered: sum(({ undelivered }) => undelivered),
   }
 }
 

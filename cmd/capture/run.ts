@@ -19,10 +19,9 @@ export interface Capturing {
   /**
    * Finish files, and begin others.
    *
-   * @param begin when those do, ms since the epoch
    * @param ledger what goes into archives beside the flows
    */
-  rotate(begin: number, ledger: readonly object[]): void
+  rotate(ledger: readonly object[]): void
   /** Take no more packets. */
   stop(): void
   /** Resolves once the flows of all packets were given to the outputs. @throws why that cannot be */
@@ -94,6 +93,7 @@ export async function startRun(
     return {
       interfaces: capture.report(), active: meter.active, meter: { ...meter.stats }, flows, wanted,
       lost: outputs.map(({ lost }) => lost),
+      undelivered: outputs.reduce((sum, { undelivered }) => sum + undelivered, 0),
     }
   }
 
@@ -102,8 +102,8 @@ export async function startRun(
   return {
     finished,
     report: async () => report(),
-    rotate(begin, ledger) {
-      for (const output of outputs) void output.rotate(begin, ledger).catch(() => {}) // a write tells it
+    rotate(ledger) {
+      for (const output of outputs) void output.rotate(ledger).catch(() => {}) // a write tells it
     },
     stop: () => capture.stop(),
     async close(ledger) {

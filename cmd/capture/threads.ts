@@ -1,6 +1,7 @@
 /** What captures: this thread, or several others. */
 import { randomInt } from 'node:crypto'
 import type { LiveCaptureOptions, PreparedCapture } from '../../core/capture/options.ts'
+import type { Filter } from '../../core/filter/filter.ts'
 import { loadLibc, type FdWatch, type Libc } from '../../core/net/ffi.ts'
 import { unpackError, type PackedError } from '../../core/packed-error.ts'
 import { startWorker } from '../../core/worker.ts'
@@ -24,6 +25,7 @@ export interface LaneTask {
   /** Which it is, from 0 on. */
   readonly worker: number
   readonly options: CaptureOptions
+  readonly filter: Filter | undefined
   readonly interfaces: readonly string[]
   readonly prepared: PreparedCapture | undefined
   /** By which it shares packets with the others. */
@@ -35,7 +37,7 @@ export type LaneOrder =
   /** The descriptor that it has asked about is readable. */
   | { readonly kind: 'readable' }
   | { readonly kind: 'report', readonly id: number }
-  | { readonly kind: 'rotate', readonly begin: number, readonly ledger: readonly object[] }
+  | { readonly kind: 'rotate', readonly ledger: readonly object[] }
   | { readonly kind: 'stop' }
   | { readonly kind: 'close', readonly ledger: readonly object[] }
 
@@ -93,7 +95,8 @@ export async function captureInLanes(
   const note = onceOfAll(io.talk.info)
   const fanout = randomInt(2 ** 16) // process ids are the same in several containers
   const lanes = Array.from({ length: options.workers }, (_, worker) => {
-    return startLane({ worker, options, interfaces, prepared: prepared?.[worker], fanout }, libc, {
+    const task = { worker, options, filter: plan.filter, interfaces, prepared: prepared?.[worker], fanout }
+    return startLane(task, libc, {
       onSay: (level, text) => io.talk[level](text),
       onNote: (text) => note(worker, text),
       onFile(path, rows) {
@@ -119,8 +122,8 @@ export async function captureInLanes(
   return {
     finished,
     report: async () => sumReports(await Promise.all(lanes.map(({ report }) => report(nextId++)))),
-    rotate(begin, ledger) {
-      lanes.forEach(({ tell }, i) => tell({ kind: 'rotate', begin, ledger: i === 0 ? ledger : [] }))
+    rotate(ledger) {
+      lanes.forEach(({ tell }, i) => tell({ kind: 'rotate', ledger: i === 0 ? ledger : [] }))
       expire()
     },
     stop() {

@@ -87,6 +87,8 @@ test('signals begin new files, which go to the hook', { skip, timeout }, async (
   assert.equal(exitCode, 0, stderr)
   assert.deepEqual(await packetsIn(files), { 10: 5, 11: 5 })
   const written = (await readdir(files)).filter((name) => name.startsWith('nfcapd.')).sort()
+  const now = run('date -u +%Y%m%d%H%M').trim()
+  for (const name of written) assert.ok(name.split('.')[1].slice(0, now.length) <= now, name)
   await until(async () => (await readFile(hooked, 'utf8')).trim().split('\n').length === written.length)
   assert.deepEqual((await readFile(hooked, 'utf8')).trim().split('\n').sort(),
     written.map((name) => join(files, name)))

@@ -151,8 +151,10 @@ test('--user: all threads are confined, and take packets of interfaces that come
 }, async () => {
   await chmod(folder, 0o755)
   const archive = join(folder, 'e')
-  const capture = await startCapture('-i', 'in0,late*', '--bpf', 'udp', '--user', 'nobody', '--to', archive,
-    '--log-level', 'debug')
+  const wanted = join(folder, 'wanted')
+  await writeFile(wanted, 'dst port 53', { mode: 0o600 })
+  const capture = await startCapture('-i', 'in0,late*', '--bpf', 'udp', '--filter-file', wanted,
+    '--user', 'nobody', '--to', archive, '--log-level', 'debug')
   const [child] = (await readFile(`/proc/${capture.pid}/task/${capture.pid}/children`, 'utf8')).trim().split(' ')
   const threads = await Promise.all((await readdir(`/proc/${child}/task`)).map(async (id) => {
     return readFile(`/proc/${child}/task/${id}/status`, 'utf8')

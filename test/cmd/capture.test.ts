@@ -1,4 +1,8 @@
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -112,6 +116,29 @@ test('files of a folder are by the time of the packets; another file needs --for
   assert.match(refused.stderr, /^flowkit: Cannot write "\S+\.json": it exists/)
 })
 
+test('a capture may be a pipe that has a name', async (t) => {
+  const path = join(folder, 'pipe')
+  if (spawnSync('mkfifo', [path]).status !== 0) return t.skip('there are no named pipes')
+  const reading = flowsOf('-r', path)
+  createWriteStream(path).end(gzipSync(pcap(...CONNECTION, LATER)))
+  const { flows, exitCode, stderr } = await reading
+  assert.deepEqual(flows.map(({ packets }) => packets), [3, 2, 1])
+  assert.deepEqual([exitCode, stderr], [0, 'flowkit: 6 packets read, 3 flows, 3 written to standard output\n'])
+})
+
+test('what a collector did not get is said, with 3', { skip: process.platform !== 'linux' }, async () => {
+  const path = await captureFile('o.pcap', pcap(...CONNECTION))
+  const socket = createSocket('udp4').bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  const url = `udp://127.0.0.1:${socket.address().port}?version=5`
+  socket.close()
+  await once(socket, 'close')
+  const { exitCode, stderr } = await flowkit(['capture', '-r', path, '--to', url])
+  assert.equal(exitCode, 3, stderr)
+  const [target] = url.split('?')
+  assert.ok(stderr.includes(`flowkit: ${target}`) && stderr.includes('did not arrive: connection refused\n'), stderr)
+})
+
 test('several outputs get the same, and a collector what its version can carry', async () => {
   const path = await captureFile('f.pcap', pcap(...CONNECTION, LATER))
   const archive = join(folder, 'collected')
@@ -122,7 +149,7 @@ test('several outputs get the same, and a collector what its version can carry',
   ])
   assert.equal(exitCode, 0, stderr)
   assert.match(stderr, /3 flows, 3 written to \S+own, udp:\/\/127\.0\.0\.1:\d+\?version=5\n/)
-  assert.match(stderr, /udp:\S+ has no place for\n +end_reason +left out of 3 flows\n/)
+  assert.match(stderr, /NetFlow v5 could not carry\n +end_reason +left out of 3 flows\n/)
   await untilTaken(collector, 1)
   await collector.stop()
   const fields = ['--fields', 'src_addr,dst_addr,src_port,packets,bytes,tcp_flags']
