@@ -8,10 +8,10 @@ import { packBlock } from './pack.ts'
 import { BUSY, SENT, STOPPED, type Answer, type Delivery, type FeedData, type Order } from './protocol.ts'
 import type { SqlValue } from './values.ts'
 
-/** Blocks on their way to DuckDB, of 1 or 2 MB: a row group, so that work goes on while one is compressed. */
+/** Blocks on their way to DuckDB, of 0.5 or 1 MB: a row group, so that work goes on while one is compressed. */
 const BLOCKS_UNDER_WAY = 16
 /** Rows of a block at most. */
-const BLOCK_ROWS = 8192
+const BLOCK_ROWS = 4096
 /** Buffers are made in multiples of this many bytes, so that they fit again. */
 const BUFFER_UNIT = 2 ** 18
 
