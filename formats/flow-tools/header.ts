@@ -7,7 +7,7 @@ import { FlowkitError } from '../../core/flow/errors.ts'
 /** Begins every file. */
 export const MAGIC = 0xcf10
 /** The byte behind it, which tells the order of all bytes. */
-const LITTLE = 1, BIG = 2
+export const LITTLE = 1, BIG = 2
 
 /** Bits of the header's flags: the file is whole, its records are packed, it was written to a pipe. */
 export const FLAG = { done: 1, compressed: 2, streaming: 8 } as const
@@ -58,6 +58,8 @@ export interface Header {
   readonly size: number
   /** Stream version, 1 or 3. */
   readonly stream: number
+  /** What stands for the byte order: LITTLE or BIG, or else it is damaged. */
+  readonly order: number
   /** Byte order of all numbers. */
   readonly little: boolean
   /** Numbers by type, as far as they are given. */
@@ -90,8 +92,9 @@ export function readHeader(bytes: Uint8Array, at: number): Header | undefined {
     throw new FlowkitError('ERR_MALFORMED', `Cannot read flow-tools header: magic number ${found} found`)
   }
   const stream = view.getUint8(3)
-  const little = view.getUint8(2) !== BIG // as flow-tools on a little-endian machine takes any other value
-  if (stream === 1) return view.byteLength < V1_SIZE ? undefined : readV1(view, little)
+  const order = view.getUint8(2)
+  const little = order !== BIG // as flow-tools on a little-endian machine takes any other value
+  if (stream === 1) return view.byteLength < V1_SIZE ? undefined : readV1(view, order, little)
   if (stream !== 3) {
     const found = `stream version 1 or 3 wanted, ${stream} found`
     throw new FlowkitError('ERR_UNSUPPORTED', `Cannot read flow-tools header: ${found}`)
@@ -101,20 +104,20 @@ export function readHeader(bytes: Uint8Array, at: number): Header | undefined {
     const found = `8 to ${MAX_HEADER} bytes wanted, ${size} found`
     throw new FlowkitError('ERR_MALFORMED', `Cannot read flow-tools header: ${found}`)
   }
-  return view.byteLength < size ? undefined : readV3(view, little, size)
+  return view.byteLength < size ? undefined : readV3(view, order, little, size)
 }
 
-function readV1(view: DataView, little: boolean): Header {
+function readV1(view: DataView, order: number, little: boolean): Header {
   const version = view.getUint16(4, little)
   const numbers = new Map<number, number>([[TLV.version, version === UNKNOWN_VERSION ? 1 : version]])
   for (const [type, offset] of V1_NUMBERS) numbers.set(type, view.getUint32(offset, little))
   const texts = new Map<number, string>()
   addText(texts, TLV.hostname, view, V1_HOSTNAME, V1_COMMENTS)
   addText(texts, TLV.comments, view, V1_COMMENTS, V1_SIZE)
-  return { size: V1_SIZE, stream: 1, little, numbers, texts, interfaces: [], aliases: 0 }
+  return { size: V1_SIZE, stream: 1, order, little, numbers, texts, interfaces: [], aliases: 0 }
 }
 
-function readV3(view: DataView, little: boolean, size: number): Header {
+function readV3(view: DataView, order: number, little: boolean, size: number): Header {
   const numbers = new Map<number, number>()
   const texts = new Map<number, string>()
   const interfaces: InterfaceName[] = []
@@ -133,7 +136,7 @@ function readV3(view: DataView, little: boolean, size: number): Header {
       interfaces.push({ exporter, index: view.getUint16(from + 4, little), name: textAt(view, from + 6, at) })
     }
   }
-  return { size, stream: 3, little, numbers, texts, interfaces, aliases }
+  return { size, stream: 3, order, little, numbers, texts, interfaces, aliases }
 }
 
 function readNumber(view: DataView, at: number, width: number, little: boolean): number {

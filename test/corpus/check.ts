@@ -18,6 +18,7 @@ import { SFLOW_EXPLANATIONS } from './explanations-sflow.ts'
 import { checkDamaged } from './damaged.ts'
 import { checkGoflow2, goflow2Logs } from './files-goflow2.ts'
 import { checkSflowFiles } from './files-sflow.ts'
+import { flowToolsDatagrams, flowToolsExports } from './exports-flow-tools.ts'
 import { checkFlowTools } from './files-flow-tools.ts'
 import { checkFlowd } from './files-flowd.ts'
 import { nfdumpFiles } from './files-nfdump.ts'
@@ -26,6 +27,7 @@ import { checkFiles } from './files.ts'
 import { beats } from './golden-beats.ts'
 import { captureReadings } from './golden-capture.ts'
 import { FLOWD_EXPLANATIONS, flowdReadings } from './golden-flowd.ts'
+import { goflow2Raw } from './golden-goflow2-raw.ts'
 import { logstash } from './golden-logstash.ts'
 import { opennms } from './golden-opennms.ts'
 import { pmacct } from './golden-pmacct.ts'
@@ -53,7 +55,8 @@ async function check(corpus: string, list: readonly Listed[]): Promise<number> {
   const sources = [
     beats(corpus, list), logstash(corpus), telegraf(corpus), pmacct(corpus), opennms(corpus, list),
     peers(corpus), sflowPeers(corpus), sflowTools(corpus), flowdReadings(corpus),
-    nfdumpFiles(corpus), goflow2Logs(corpus), vpcReadings(corpus, list), captureReadings(corpus),
+    nfdumpFiles(corpus), goflow2Logs(corpus), goflow2Raw(corpus), flowToolsDatagrams(corpus),
+    flowToolsExports(corpus), vpcReadings(corpus, list), captureReadings(corpus),
   ]
   for (const source of sources) {
     for (const golden of source) {

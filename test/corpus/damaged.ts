@@ -27,7 +27,7 @@ interface Damaged {
 const FLOW_LINE = /^(\d{4}-\d\d-\d\d |FLOW |\d+,)/
 
 /** Files in which there is nothing that a reader could find out: a changed value, more or no records. */
-const SOUND = /(none|zstd)\.flip$|concatenated|nfdversion0|badcompression|badorder|empty|zero-bytes/
+const SOUND = /(none|zstd)\.flip$|concatenated|nfdversion0|badcompression|empty|zero-bytes/
 
 /** What tells of a place, or of the beginning. */
 const PLACE = /byte \d+|header|magic|layout|blocks expected/

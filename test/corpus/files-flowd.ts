@@ -11,6 +11,7 @@ import { flowdCsv } from '../../formats/flowd-csv.ts'
 import { flowdText, flowdTextV } from '../../formats/flowd-text.ts'
 import { flowd } from '../../formats/flowd.ts'
 import type { FlowFormat, WriteRequest } from '../../formats/format.ts'
+import { flowdConfigs } from './config-flowd.ts'
 import { has } from './corpus.ts'
 import { withFlowdLogs, type FlowdLog } from './golden-flowd.ts'
 
@@ -19,6 +20,8 @@ const ALL = FIELDS.map(({ id }) => id)
 const TEXTS: readonly (readonly [ending: string, format: FlowFormat, request: WriteRequest])[] = [
   ['txt', flowdText, {}], ['U.txt', flowdText, {}], ['v.txt', flowdTextV, {}], ['csv', flowdCsv, {}],
 ]
+/** The golden of flowd-reader -H 7: so many flows from the first on. */
+const HEAD = { ending: 'H7.txt', flows: 7 }
 const CRC_BIT = 0x40000000
 
 /** What became of the logs. */
@@ -39,11 +42,12 @@ export function checkFlowd(corpus: string): FlowdReport {
   }
 
   /** Count the lines of a golden, and tell of those that are others. */
-  function compareText(log: FlowdLog, ending: string, format: FlowFormat): void {
+  function compareText(log: FlowdLog, ending: string, format: FlowFormat, flows: number = Infinity): void {
     const golden = log.golden(ending)?.replace(/^LOGFILE .*\n/, '')
     if (golden === undefined) return
     const lines = golden.split('\n')
     const batch = readLog(log.bytes)
+    batch.length = Math.min(batch.length, flows)
     const ours = print(batch, format).split('\n')
     const unchecked = print(batch, flowdText, { fields: ALL }).split('\n')
     counts.lines += lines.length - 1
@@ -62,8 +66,20 @@ export function checkFlowd(corpus: string): FlowdReport {
   }
 
   withFlowdLogs(corpus, (logs, filters) => {
+    const named = (...names: string[]) => names
+      .map((name) => logs.find(({ path }) => path === `peers/flowd/${name}`)!)
+    const two = 'peers/flowd/two-files.txt'
+    compareText({
+      path: two, golden: () => readFileSync(join(corpus, two), 'utf8'),
+      bytes: Buffer.concat(named('all-v1.flowd', 'all-v7.flowd').map(({ bytes }) => bytes)),
+    }, 'txt', flowdText)
+    const [former, converted] = named('v2/handmade-v2.flowd', 'v2/converted-v3.flowd')
+    for (const [ending, format] of TEXTS) {
+      compareText({ ...converted, bytes: write(readLog(former.bytes)) }, ending, format)
+    }
     for (const log of logs) {
       for (const [ending, format] of TEXTS) compareText(log, ending, format)
+      compareText(log, HEAD.ending, flowdText, HEAD.flows)
       if (/damaged|v2/.test(log.path)) continue
       const [again, whole] = [write(readLog(log.bytes)), withChecksums(log.bytes)]
       if (again.equals(whole)) counts.same++
@@ -86,9 +102,12 @@ export function checkFlowd(corpus: string): FlowdReport {
       }
     }
   })
-  const reasons = [...explained].map(([id, count]) => `${id} ${count}`).join(', ')
+  const configs = flowdConfigs(corpus)
+  problems.push(...configs.problems)
+  const reasons = [...explained, ...configs.explained].map(([id, count]) => `${id} ${count}`).join(', ')
   const summary = `flowd's logs: ${counts.lines} lines of text, ${counts.kept} flows kept by filters, `
-    + `${counts.same} logs become the same again; ${problems.length} problems, explained: ${reasons}`
+    + `${counts.same} logs become the same again, ${configs.same} configurations taken or refused as by `
+    + `flowd; ${problems.length} problems, explained: ${reasons}`
   return { summary, problems }
 }
 

@@ -53,6 +53,17 @@ export function* goflow2Logs(corpus: string): Generator<Golden> {
       readings: [...ofDatagrams(corpus, path, capture, records)],
     }
   }
+  for (const name of logsOf(corpus, /\.text(\.gz)?$/)) {
+    const [path, capture] = [`${FOLDER}/${name}`, `${FOLDER}/input/${stemOf(name)}.pcap`]
+    const records = readGoflow2(readLog(corpus, name).toString().replaceAll(/^.+$/gm, asJson))
+    const readings = [...ofDatagrams(corpus, path, capture, records)]
+    yield { path: `${path} of ${capture}`, files: [capture], records: records.length, readings }
+  }
+}
+
+/** A line of goflow2 -format text, `type=IPFIX sequence_num=1`, as its JSON. */
+function asJson(line: string): string {
+  return JSON.stringify(Object.fromEntries(line.split(' ').map((pair) => pair.split('='))))
 }
 
 /** Every value of a row from its line, and every value of the line in the row. */

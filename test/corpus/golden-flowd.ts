@@ -9,8 +9,10 @@ import { FlowkitError } from '../../core/flow/errors.ts'
 import { FIELDS } from '../../core/flow/fields.ts'
 import { FLOW_TYPES } from '../../core/flow/names.ts'
 import { flowd } from '../../formats/flowd.ts'
-import type { Golden, Reading } from './compare.ts'
+import { readPairs, type Golden, type Reading } from './compare.ts'
+import { packetsOf } from './corpus.ts'
 import { isMissing, type Explanation } from './explain.ts'
+import { compareValues } from './peers.ts'
 import { rowOf, type Row } from './rows.ts'
 import { headerTime, timeText } from './values.ts'
 
@@ -18,6 +20,13 @@ const FOLDER = 'peers/flowd'
 /** A log of NetFlow v5 from a public test suite. */
 const REAL = 'real/py3flowtools/tests/flowd.log'
 const IPFIX = '10'
+/** Logs of all flows that were sent to flowd, and the captures of the datagrams. */
+const SENT: readonly (readonly [log: RegExp, capture: string])[] = [
+  [/all-(.*)\.flowd$/, 'input/$1.pcap'], [/mask-.*\.flowd$/, 'input/mixshort.pcap'],
+  [/filters\/f01-.*\.flowd$/, 'input/mix.pcap'],
+]
+/** Of the run; and uptimes of IPFIX, which are times in flowkit by what options records tell (160). */
+const NOT_OF_DATAGRAMS = /^(received|tag|uptime)/
 
 /** One log and the goldens beside it. */
 export interface FlowdLog {
@@ -81,8 +90,30 @@ export function flowdReadings(corpus: string): Golden[] {
     const lines = text.split('\n').filter((line) => line.startsWith('FLOW '))
     const rows = rowsOf(log.bytes)
     const path = log.path.replace(/(\.flowd)?$/, '$1.v.txt')
-    return [{ path, files: [log.path], records: lines.length, readings: compare(path, rows, lines) }]
+    const ofLog = { path, files: [log.path], records: lines.length, readings: compare(path, rows, lines) }
+    const sent = SENT.find(([name]) => name.test(log.path))
+    if (!sent) return [ofLog]
+    const capture = log.path.replace(...sent)
+    const readings = [...ofDatagrams(corpus, path, capture, lines)]
+    return [ofLog, { path: `${path} of ${capture}`, files: [capture], records: lines.length, readings }]
   }))
+}
+
+/** flowkit's reading of the datagrams that flowd made a log of. */
+function* ofDatagrams(
+  corpus: string, golden: string, capture: string, lines: readonly string[],
+): Generator<Reading> {
+  const pairs = readPairs(packetsOf(corpus, capture)).filter(({ sent }) => !sent?.options)
+  for (let record = 0; record < Math.max(pairs.length, lines.length); record++) {
+    const base = { peer: 'flowd', golden, record, ...pairs[record], all: lines[record] }
+    if (!base.row || !base.all) {
+      yield { ...base, field: 'record', ours: base.row && 'a flow', theirs: base.all && 'a record' }
+      continue
+    }
+    const values = [...valuesOf(base.all)].filter(([field]) => !NOT_OF_DATAGRAMS.test(field))
+      .map(([field, text]) => ({ field, text }))
+    yield* compareValues(base, base.row, { values, all: base.all })
+  }
 }
 
 function compare(golden: string, rows: readonly Row[], lines: readonly string[]): Reading[] {

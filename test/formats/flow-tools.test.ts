@@ -5,6 +5,7 @@ import { formatIpv4 } from '../../core/flow/address.ts'
 import { FlowBatch } from '../../core/flow/batch.ts'
 import { FlowkitError } from '../../core/flow/errors.ts'
 import { newLoss } from '../../core/flow/loss.ts'
+import type { Fault } from '../../core/flow/stream.ts'
 import { flowTools } from '../../formats/flow-tools.ts'
 import {
   EXPORTED, fileOf, header, membersOf, NAMES, readFile, recordBytes, RECORDS, STREAM1_RECORD, tlv, uint,
@@ -173,11 +174,14 @@ test('of packed records that are damaged those before the damage are read', asyn
   assert.deepEqual([summed.rows.length, told(summed.error)[0]], [200, 'ERR_CHECKSUM'])
   const followed = await readFile(Buffer.concat([header('5', 2), deflateSync(stored), Buffer.from('more')]))
   assert.deepEqual([followed.rows.length, ...told(followed.error)], [
-    200, 'ERR_MALFORMED', 'Cannot read on behind the flows: the end wanted, more bytes found',
+    200, 'ERR_MALFORMED',
+    `Cannot read on behind the flows, at byte ${24 + deflateSync(stored).length}: the end wanted, more bytes `
+    + 'found',
   ])
-  const uneven = await readFile(Buffer.concat([header('5', 2), deflateSync(stored.subarray(0, 700))]))
+  const part = deflateSync(stored.subarray(0, 700))
+  const uneven = await readFile(Buffer.concat([header('5', 2), part]))
   assert.deepEqual([uneven.rows.length, ...told(uneven.error)], [
-    10, 'ERR_TRUNCATED', 'Cannot read flow 10: the input ends within it',
+    10, 'ERR_TRUNCATED', `Cannot read flow 10 at byte ${24 + part.length}: the input ends within it`,
   ])
 })
 
@@ -188,7 +192,7 @@ test('a file that was whole and lacks flows is cut off', async () => {
   assert.deepEqual([whole.rows.length, whole.error], [3, undefined])
   const cut = await readFile(Buffer.concat([header('5', 1, true, count), record]))
   assert.deepEqual([cut.rows.length, ...told(cut.error)], [
-    1, 'ERR_TRUNCATED', 'Cannot read all flows: 3 told by the header, 1 found',
+    1, 'ERR_TRUNCATED', 'Cannot read flow 1 at byte 96: 3 flows told by the header, the input ends',
   ])
   // what is still being written has not all its flows yet
   const growing = await readFile(Buffer.concat([header('5', 0, true, count), record]))
@@ -215,6 +219,18 @@ test('headers that are none are refused', async () => {
     assert.equal(told(error)[0], code)
     assert.ok(told(error)[1].endsWith(message), told(error)[1])
   }
+})
+
+test('a byte order that is none is told, and taken for little-endian as by flow-tools', () => {
+  const faults: Fault[] = []
+  const decoder = flowTools.decoder!({ onFault: (fault) => faults.push(fault) })
+  const batch = new FlowBatch()
+  decoder.decode(patched(fileOf('5', [V5]), 2, [7]), 0, batch)
+  assert.deepEqual([batch.length, batch.packets[0]], [1, 3])
+  assert.deepEqual(faults, [{
+    code: 'ERR_MALFORMED', offset: 2,
+    reason: 'Cannot read byte order: 1 or 2 wanted, 7 found, which is taken for 1',
+  }])
 })
 
 test('values in a header that reach past its end end it', async () => {
