@@ -173,8 +173,10 @@ function readOptions(
   configured: Readonly<Record<string, unknown>>,
 ): Record<string, unknown> {
   const options: Record<string, unknown> = {}
-  for (const spec of specs) {
-    const value = readGiven(spec, raw, env) ?? configured[spec.key]
+  const given = specs.map((spec) => readGiven(spec, raw, env))
+  const replaced = new Set(specs.flatMap(({ replaces }, i) => given[i] === undefined ? [] : replaces))
+  for (const [i, spec] of specs.entries()) {
+    const value = given[i] ?? (replaced.has(spec.key) ? undefined : configured[spec.key])
     if (value !== undefined) {
       options[spec.key] = value
     } else if (spec.schema.default !== undefined) {

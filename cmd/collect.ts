@@ -30,11 +30,7 @@ const OPTIONS = Type.Object({
     description: 'Send each datagram of UDP on to other collectors as it came; for them it comes from here',
   })),
   ...SINK_OPTIONS,
-  filter: Type.Optional(Type.String({
-    short: 'f', title: 'EXPR', description: 'Keep only flows that match',
-  })),
-  filterFile: FILTER_OPTIONS.filterFile,
-  filterDialect: FILTER_OPTIONS.filterDialect,
+  ...FILTER_OPTIONS,
   samplingDefault: Type.Optional(Type.Array(parsed(parseSamplingRule, SAMPLING_RULE, { title: 'CIDR=N' }), {
     description: 'Exporters in this network that do not say sample one packet in N',
   })),

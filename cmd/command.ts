@@ -75,7 +75,8 @@ export function defineCommand<Options extends TObject>(
  * One option as its schema describes it.
  *
  * Annotations of the schema: `description`, `title` (how help calls the value), `short` (a letter), `default`
- * (as it would be typed), `expected` (for messages: 'a time such as now'), `examples` (words to complete).
+ * (as it would be typed), `expected` (for messages: 'a time such as now'), `examples` (words to complete),
+ * `replaces` (keys).
  * No key begins with `no`, a capital behind it: `--no-NAME` is the flag NAME turned off.
  */
 export interface OptionSpec {
@@ -95,6 +96,8 @@ export interface OptionSpec {
   readonly choices: readonly string[]
   /** How help calls the value. */
   readonly placeholder: string
+  /** Keys of options that do not count in a configuration file where this one is given beside it. */
+  readonly replaces: readonly string[]
 }
 
 /** The options of a schema, in its order. */
@@ -116,6 +119,7 @@ export function optionSpecs(schema: TObject): OptionSpec[] {
       item,
       choices,
       placeholder: property.title ?? item.title ?? placeholder,
+      replaces: (property['replaces'] ?? []) as readonly string[],
     }
   })
 }

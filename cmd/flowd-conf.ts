@@ -1,7 +1,9 @@
 import { isIP } from 'node:net'
 import { dirname } from 'node:path'
 import { readFlowdLines, type FlowdLine } from '../core/filter/dialects/flowd-lexer.ts'
-import { flowdFilter, parseFlowdRule, takeNetwork, type FlowdRule } from '../core/filter/dialects/flowd-rules.ts'
+import {
+  flowdFilter, flowdTags, parseFlowdRule, takeNetwork, type FlowdRule,
+} from '../core/filter/dialects/flowd-rules.ts'
 
 /** What a line of a configuration file says about an option. */
 export interface Setting {
@@ -41,7 +43,7 @@ export function isFlowdConf(text: string): boolean {
 
 /**
  * Read a flowd.conf: `listen on` with `bufsize`, `flow source`, `join group`, `forward to`, `logfile`,
- * `pidfile`, `store`, macros, and the rules, which become one filter.
+ * `pidfile`, `store`, macros, and the rules: the whole text is the filter then, in flowd's language.
  *
  * Source: flowd.conf(5), and flowd's parse.y.
  *
@@ -69,7 +71,6 @@ export function parseFlowdConf(path: string, text: string): FlowdConf {
     if (rule !== undefined) {
       firstRule ??= line
       rules.push(rule)
-      if (rule.tag !== undefined) warn(`flows are kept without their tag ${rule.tag}`)
     } else if (line.take('listen', 'on')) {
       set('listen', 'listen on', takeEndpoint(line))
       if (line.take('bufsize')) {
@@ -104,9 +105,11 @@ export function parseFlowdConf(path: string, text: string): FlowdConf {
 
   const largest = buffers.sort((a, b) => Number(b.value) - Number(a.value))[0]
   if (largest !== undefined) settings.push(largest) // one size is for all sockets
-  const filter = flowdFilter(rules)
-  if (firstRule !== undefined && filter !== 'any') {
-    settings.push({ name: 'filter', called: 'rules', line: firstRule.number, value: filter })
+  const isSelective = flowdFilter(rules) !== 'any' || flowdTags(rules).length > 0
+  if (firstRule !== undefined && isSelective) {
+    const { number } = firstRule
+    settings.push({ name: 'filter', called: 'rules', line: number, value: text })
+    settings.push({ name: 'filter-dialect', called: 'rules', line: number, value: 'flowd' })
   }
   return { settings: anySource ? settings.filter(({ name }) => name !== 'allow') : settings, warnings }
 }

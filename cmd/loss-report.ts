@@ -1,3 +1,4 @@
+import { relative, resolve } from 'node:path'
 import { lossByField, rowsLost, type Loss } from '../core/flow/loss.ts'
 
 /** `1,000 flows`, `1 flow`. */
@@ -39,5 +40,26 @@ export function lossObject(loss: Loss): object {
     fields: Object.fromEntries(lossByField(loss).map(({ name, leftOut, narrowed }) => [
       name, { left_out: leftOut, narrowed },
     ])),
+  }
+}
+
+/**
+ * Says which fields the files of places are without, each once for each format.
+ *
+ * @returns to be told of each file
+ */
+export function leftOutLog(
+  places: readonly { readonly path: string, readonly format: string }[], say: (text: string) => void,
+): (file: string, leftOut?: readonly string[]) => void {
+  const said = new Map<string, ReadonlySet<string>>()
+  const innerFirst = places.map(({ path, format }) => ({ path: resolve(path), format }))
+    .sort((a, b) => b.path.length - a.path.length)
+  return (file, leftOut = []) => {
+    const place = innerFirst.find(({ path }) => relative(path, file).split('/')[0] !== '..')
+    const known = said.get(place?.format ?? '')
+    const fresh = leftOut.filter((name) => !known?.has(name))
+    if (!place || fresh.length === 0) return
+    said.set(place.format, new Set([...known ?? [], ...fresh]))
+    say(`files of ${place.format} are without ${fresh.join(', ')}`)
   }
 }

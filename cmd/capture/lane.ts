@@ -35,7 +35,7 @@ async function run({ worker, options, filter, interfaces, prepared, fanout }: La
   const { filter: _, filterFile: __, ...others } = options
   const plan = { ...await planOf(others, [], process.env), filter }
   const events: FileEvents = {
-    onFile: (path, rows) => say({ kind: 'file', path, rows }),
+    onFile: (path, rows, leftOut) => say({ kind: 'file', path, rows, leftOut }),
     onError: (error) => talk.error(explain(error, '').message),
   }
   const open = (place: Place): Sink => sinkOf(place, () => plan.retention.rotate)

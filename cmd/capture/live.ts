@@ -5,7 +5,7 @@ import type { Inheritance } from '../../core/net/monitor.ts'
 import { openNotifier } from '../../core/net/systemd.ts'
 import type { ExitCode } from '../command.ts'
 import type { Io } from '../io.ts'
-import { amount } from '../loss-report.ts'
+import { amount, leftOutLog } from '../loss-report.ts'
 import { runHook, untilAborted } from '../running.ts'
 import { preparedBy } from './monitor.ts'
 import { describeOutputs, interfacesOf, type CaptureOptions, type CapturePlan } from './plan.ts'
@@ -24,8 +24,10 @@ export async function captureLive(
   const source = child ? preparedBy(child) : { interfaces: interfacesOf(plan), prepared: undefined }
   const { workers, onRotate, pidFile } = options
 
-  function onFile(path: string, rows: number): void {
+  const sayLeftOut = leftOutLog(plan.places, io.talk.info)
+  function onFile(path: string, rows: number, leftOut?: readonly string[]): void {
     io.talk.debug(`${rows} flows written to ${path}`)
+    sayLeftOut(path, leftOut)
     if (onRotate !== undefined) runHook(onRotate, path, io)
   }
   const start = workers === 1 ? captureAlone : captureInLanes

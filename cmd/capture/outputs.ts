@@ -38,7 +38,7 @@ export interface LiveOutput {
 
 /** What an output of files tells. */
 export interface FileEvents {
-  onFile(path: string, rows: number): void
+  onFile(path: string, rows: number, leftOut?: readonly string[]): void
   onError(error: unknown): void
 }
 
@@ -114,7 +114,8 @@ async function sinkOutput(
     isBroken = false
     next = newSegment(Date.now(), worker)
     try {
-      for (const { path, rows } of await writer?.rotate({ next, ledger }) ?? []) onFile(path, rows)
+      const files = await writer?.rotate({ next, ledger }) ?? []
+      for (const { path, rows, leftOut } of files) onFile(path, rows, leftOut)
       rows = 0
     } catch (error) {
       await fail(error)

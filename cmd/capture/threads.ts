@@ -51,7 +51,10 @@ export type LaneAnswer =
   | { readonly kind: 'say', readonly level: LogLevel, readonly text: string }
   /** What `openLiveCapture` notes: all workers may say the same. */
   | { readonly kind: 'note', readonly text: string }
-  | { readonly kind: 'file', readonly path: string, readonly rows: number }
+  | {
+    readonly kind: 'file', readonly path: string, readonly rows: number,
+    readonly leftOut: readonly string[] | undefined,
+  }
   | { readonly kind: 'report', readonly id: number, readonly report: CaptureReport }
   | { readonly kind: 'finished' }
   /** It ends. */
@@ -99,8 +102,8 @@ export async function captureInLanes(
     return startLane(task, libc, {
       onSay: (level, text) => io.talk[level](text),
       onNote: (text) => note(worker, text),
-      onFile(path, rows) {
-        onFile(path, rows)
+      onFile(path, rows, leftOut) {
+        onFile(path, rows, leftOut)
         expire()
       },
     })
@@ -214,7 +217,7 @@ function startLane(task: LaneTask, libc: Libc, { onSay, onNote, onFile }: LaneEv
       case 'failed': return fail(unpackError(answer.error))
       case 'say': return onSay(answer.level, answer.text)
       case 'note': return onNote(answer.text)
-      case 'file': return onFile(answer.path, answer.rows)
+      case 'file': return onFile(answer.path, answer.rows, answer.leftOut)
       case 'report':
         asked.get(answer.id)?.(answer.report)
         asked.delete(answer.id)

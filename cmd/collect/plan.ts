@@ -4,7 +4,8 @@ import { isIP } from 'node:net'
 import { join, relative, resolve } from 'node:path'
 import type { CollectorOptions, CollectorSettings } from '../../core/collector/collector.ts'
 import { rowFilter } from '../../core/collector/row-filter.ts'
-import { compileFilter, type Filter } from '../../core/filter/filter.ts'
+import { compileFilter, explainFilter, type Filter } from '../../core/filter/filter.ts'
+import { compileTags } from '../../core/filter/tags.ts'
 import { formatEndpoint, type Endpoint, type ListenAt } from '../../core/net/endpoint.ts'
 import type { Destination } from '../../core/net/send.ts'
 import type { PassedSocket } from '../../core/net/systemd.ts'
@@ -112,7 +113,7 @@ export function settingsOf(options: CollectOptions, filter: Filter | undefined):
   return {
     allow,
     sampling: { defaults: samplingDefault, overrides: samplingOverride },
-    ...filter !== undefined && { filter: rowFilter(compileFilter(filter)) },
+    ...filter && { filter: rowFilter(compileFilter(filter), filter.tags && compileTags(filter.tags)) },
   }
 }
 
@@ -210,7 +211,8 @@ export function planInside(
 }
 
 /** A plan in words, a line each. */
-export function describePlan({ listen, places, state, settings }: Plan, options: CollectOptions): string {
+export function describePlan(plan: Plan, options: CollectOptions): string {
+  const { listen, places, state, settings } = plan
   const { allow, sampling: { defaults, overrides } } = settings
   const lines = [
     `listen    ${listen.map((at) => formatEndpoint(at, at.protocol)).join(', ')}`,
@@ -219,8 +221,7 @@ export function describePlan({ listen, places, state, settings }: Plan, options:
     `rotate    every ${options.rotate / 1000} s`,
     ...options.maxAge === undefined ? [] : [`max age   ${options.maxAge / 1000} s`],
     ...options.maxSize === undefined ? [] : [`max size  ${options.maxSize} bytes`],
-    ...options.filter === undefined ? [] : [`filter    ${options.filter}`],
-    ...options.filterFile === undefined ? [] : [`filter    from ${options.filterFile}`],
+    ...describeFilter(plan, options),
     ...allow.length === 0 ? [] : [`allow     ${allow.length} networks`],
     ...defaults.length + overrides.length === 0 ? [] : [
       `sampling  ${defaults.length} defaults, ${overrides.length} overrides`,
@@ -233,4 +234,17 @@ export function describePlan({ listen, places, state, settings }: Plan, options:
     ...options.user === undefined ? [] : [`user      ${options.user}`],
   ]
   return `${lines.join('\n')}\n`
+}
+
+/** Rules of flowd, which are many lines, as they are understood. */
+function describeFilter(
+  { filter }: Plan, { filter: text, filterFile, filterDialect }: CollectOptions,
+): string[] {
+  if (!filter) return []
+  const tags = new Set((filter.tags ?? []).map(({ tag }) => tag).filter((tag) => tag !== undefined))
+  const shown = filterDialect === 'flowd' ? explainFilter(filter) : text
+  return [
+    `filter    ${filterFile === undefined ? shown : `from ${filterFile}`}`,
+    ...tags.size === 0 ? [] : [`tags      ${Array.from(tags).sort((a, b) => a - b).join(', ')}`],
+  ]
 }

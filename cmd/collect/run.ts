@@ -12,6 +12,7 @@ import { collectAlone, collectInLanes, type CollectEvents, type Collecting } fro
 import { kebab, type Configuration, type ExitCode } from '../command.ts'
 import { explain } from '../errors.ts'
 import type { Io } from '../io.ts'
+import { leftOutLog } from '../loss-report.ts'
 import { runHook, untilAborted } from '../running.ts'
 import { describePlace } from '../sinks.ts'
 
@@ -37,14 +38,16 @@ export async function runCollector(
     if (detail !== undefined) io.talk.debug(detail)
   })
   for (const note of child?.notes ?? []) io.talk.debug(note)
+  const sayLeftOut = leftOutLog(plan.places, io.talk.info)
   const events: CollectEvents = {
     retention: () => current,
     onExpired(paths) {
       for (const path of paths) io.talk.debug(`${path} removed`)
     },
     onFault: (exporter, reason, detail) => faults.say(exporter, reason, detail),
-    onFile(path, rows) {
+    onFile(path, rows, leftOut) {
       io.talk.debug(`${rows} rows written to ${path}`)
+      sayLeftOut(path, leftOut)
       const { onRotate } = current
       if (onRotate !== undefined) runHook(onRotate, path, io)
     },

@@ -28,7 +28,7 @@ export interface Collecting {
 /** What is told of what goes on. */
 export interface CollectEvents {
   onFault: FaultLog['say']
-  onFile(path: string, rows: number): void
+  onFile(path: string, rows: number, leftOut?: readonly string[]): void
   onRecovered(segments: number): void
   onExpired(paths: readonly string[]): void
   /** Asked whenever there are new files. */
@@ -113,8 +113,8 @@ export async function collectInLanes(
   const lanes = await startLanes<LaneTask>({
     ...former,
     lane: 'cmd/collect/lane',
-    onFile(path, rows) {
-      former.onFile(path, rows)
+    onFile(path, rows, leftOut) {
+      former.onFile(path, rows, leftOut)
       expire()
     },
     onLaneFault: events.onFault,

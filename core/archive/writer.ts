@@ -35,6 +35,8 @@ export interface ArchiveFile {
   readonly path: string
   readonly rows: number
   readonly bytes: number
+  /** Names of fields that rows had and its format has no place for; absent: not known. */
+  readonly leftOut?: readonly string[]
 }
 
 /** What became of the rows so far. */

@@ -62,7 +62,7 @@ export interface CollectorOptions extends ReplayOptions, CollectorSettings {
    */
   inherit?(exporters: Exporters, keep: (state: Uint8Array) => Promise<void>): Promise<void>
   /** Told of files that have their names now. */
-  onFile(path: string, rows: number): void
+  onFile(path: string, rows: number, leftOut?: readonly string[]): void
   /** Told of segments of the spool that were decoded again at the beginning. */
   onRecovered(segments: number): void
 }

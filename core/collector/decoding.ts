@@ -7,7 +7,7 @@ import { newDatagram, type Datagram } from '../netflow/message.ts'
 import type { CounterSample } from '../netflow/sflow/counters.ts'
 import { readDatagram } from '../spool/datagram-block.ts'
 
-/** Drops rows of a batch, and counts them with their exporters. @returns how many */
+/** Drops rows of a batch, counts them with their exporters, and may mark the others. @returns how many */
 export type RowFilter = (batch: FlowBatch, exporters: Exporters) => number
 
 /** How datagrams become rows. */

@@ -76,7 +76,7 @@ export interface FeedOptions {
   bring(ended: Ended, onProgress: () => void, isOver: () => boolean): Promise<Brought>
   /** Told that the sink has a segment, or will never have it. */
   onDone(ended: Ended): void
-  onFile(path: string, rows: number): void
+  onFile(path: string, rows: number, leftOut?: readonly string[]): void
   onError(error: unknown): void
 }
 
@@ -202,12 +202,12 @@ export function newFeed({ sink, bring, onDone, onFile, onError }: FeedOptions): 
   /** Count files. @returns how many flows are in them */
   function count(files: readonly ArchiveFile[]): number {
     let flows = 0
-    for (const { table, path, rows, bytes } of files) {
+    for (const { table, path, rows, bytes, leftOut } of files) {
       if (table === 'flows') flows += rows
       else report.counterSamples += rows
       report.files++
       report.bytes += bytes
-      onFile(path, rows)
+      onFile(path, rows, leftOut)
     }
     report.rows += flows
     return flows
@@ -258,7 +258,7 @@ export function newFeed({ sink, bring, onDone, onFile, onError }: FeedOptions): 
   /** Enter what was brought; what another process has decoded is not in our counts. */
   function enter({ rows }: Ended, files: readonly ArchiveFile[]): void {
     if (rows !== undefined) report.lost += Math.max(0, rows - count(files))
-    else for (const { path, rows } of files) onFile(path, rows)
+    else for (const { path, rows, leftOut } of files) onFile(path, rows, leftOut)
   }
 
   async function stopWork(): Promise<void> {

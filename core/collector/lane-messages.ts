@@ -40,7 +40,10 @@ export type LaneAnswer =
   /** What it was to inherit is its own now, and durable; or is not. */
   | { readonly kind: 'inherited', readonly isKept: boolean }
   | { readonly kind: 'fault', readonly exporter: string, readonly reason: string, readonly detail?: string }
-  | { readonly kind: 'file', readonly path: string, readonly rows: number }
+  | {
+    readonly kind: 'file', readonly path: string, readonly rows: number,
+    readonly leftOut: readonly string[] | undefined,
+  }
   | { readonly kind: 'recovered', readonly segments: number }
   | { readonly kind: 'report', readonly id: number, readonly report: CollectorReport }
   | { readonly kind: 'pulse', readonly id: number }

@@ -67,7 +67,7 @@ export function serveLane<Task>(planOf: (data: LaneData<Task>, tell: TellFault) 
         const isKept = await inherit(exporters, former, isOwn, keep, options.onError)
         say({ kind: 'inherited', isKept })
       },
-      onFile: (path, rows) => say({ kind: 'file', path, rows }),
+      onFile: (path, rows, leftOut) => say({ kind: 'file', path, rows, leftOut }),
       onRecovered: (segments) => say({ kind: 'recovered', segments }),
     })
     obey(collector, plan)

@@ -189,7 +189,7 @@ function startLane<Task>(
       case 'watch': return watch(answer.fd, () => tell({ kind: 'readable', fd: answer.fd }))
       case 'inherited': return inherited.resolve(answer.isKept)
       case 'fault': return onLaneFault(answer.exporter, answer.reason, answer.detail)
-      case 'file': return onFile(answer.path, answer.rows)
+      case 'file': return onFile(answer.path, answer.rows, answer.leftOut)
       case 'recovered': return onRecovered(answer.segments)
       case 'report':
       case 'pulse':

@@ -24,7 +24,7 @@ export interface ReplayOptions extends Omit<DecodingOptions, 'filter'> {
   /** Told of damage in the spool, and of sinks that fail. */
   onError(error: unknown): void
   /** Told of files that have their names now. */
-  onFile(path: string, rows: number): void
+  onFile(path: string, rows: number, leftOut?: readonly string[]): void
 }
 
 /** The options of decoding with a segment's filter. */

@@ -5,6 +5,7 @@ import { makeTemporary, removeLeftovers, removeTemporary } from '../archive/left
 import { newSegment } from '../archive/names.ts'
 import type { ArchiveFile, Rotation } from '../archive/writer.ts'
 import type { FlowBatch } from '../flow/batch.ts'
+import { FIELDS } from '../flow/fields.ts'
 import type { FlowWriter } from '../flow/stream.ts'
 import { newTurns } from '../turns.ts'
 import { filesByHour, type SegmentFiles } from './files-by-hour.ts'
@@ -83,7 +84,11 @@ function openWriter(
   async function publish({ path, writer, rows }: Unfinished, of: string): Promise<ArchiveFile> {
     await writer.close()
     const { size } = await stat(path)
-    return { table: 'flows', path: await files.place(path, of), rows, bytes: size }
+    const loss = writer.loss?.()
+    return {
+      table: 'flows', path: await files.place(path, of), rows, bytes: size,
+      ...loss && { leftOut: FIELDS.filter(({ id }) => loss.leftOut[id] > 0).map(({ name }) => name) },
+    }
   }
 
   async function forget(): Promise<void> {

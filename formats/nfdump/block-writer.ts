@@ -3,6 +3,8 @@ import { elementName } from '../../core/flow/elements.ts'
 import { ID } from '../../core/flow/fields.ts'
 import { loseElement, newLoss, type Loss } from '../../core/flow/loss.ts'
 import { VARIABLE_LENGTH, type Shape } from '../../core/flow/shape.ts'
+import { EXT } from './extensions.ts'
+import type { Extension } from './parts.ts'
 import { Statistics } from './statistics.ts'
 import {
   familiesOf, kindsOf, KINDS, makeWritePlan, type Families, type VariablePart, type WritePlan,
@@ -37,9 +39,8 @@ interface Rows {
 export class BlockWriter {
   readonly loss: Loss = newLoss()
   readonly statistics: Statistics = new Statistics()
-  /** Whether something was written that nfdump 1.7.1 does not know. */
-  isNewer = false
   private readonly sink: BlockSink
+  private readonly extensions: readonly Extension[]
   private readonly exporters: WrittenExporters
   private readonly names: WrittenNames
   private readonly plans = new Map<string, WritePlan>()
@@ -63,11 +64,15 @@ export class BlockWriter {
   /** Where the elements of a row lie in the heap: pairs (start, length). */
   private elements = new Uint32Array(0)
 
-  /** @param sink is given each block that is full */
-  constructor(sink: BlockSink) {
+  /**
+   * @param sink is given each block that is full
+   * @param extensions that records may have, by ascending id
+   */
+  constructor(sink: BlockSink, extensions: readonly Extension[]) {
     this.sink = sink
+    this.extensions = extensions
     const emit = (record: Uint8Array) => this.emit(record)
-    this.exporters = new WrittenExporters(emit)
+    this.exporters = new WrittenExporters(emit, extensions.some(({ id }) => id === EXT.samplerInfo))
     this.names = new WrittenNames(emit, this.loss)
   }
 
@@ -117,9 +122,8 @@ export class BlockWriter {
     let plan = this.plans.get(key)
     if (plan) return plan
     if (this.plans.size >= MOST_PLANS) this.plans.clear()
-    plan = makeWritePlan(shape, kinds, type)
+    plan = makeWritePlan(shape, kinds, type, this.extensions)
     this.plans.set(key, plan)
-    if (plan.isNewer) this.isNewer = true
     return plan
   }
 
@@ -146,13 +150,19 @@ export class BlockWriter {
   private place(plan: WritePlan, batch: FlowBatch, row: number): void {
     const { template, variable, shape } = plan
     let size = template.length
-    for (const part of variable) size += part.head.length + this.sizeOf(part, batch, row)
+    let missing = 0
+    for (const part of variable) {
+      const partSize = this.sizeOf(part, batch, row)
+      size += partSize
+      if (partSize === 0) missing++
+    }
     this.makeRoom(size)
     if (this.pending === BATCH_SIZE) this.fill()
     const { bytes, view, used: at, pending: i } = this
     const { sysid, version, engineType, engineId, isOtherSource } = this.exporters.origin
     bytes.set(template, at)
     view.setUint16(at + 2, size, true)
+    if (missing > 0) view.setUint16(at + 4, view.getUint16(at + 4, true) - missing, true)
     bytes[at + 6] = engineType
     bytes[at + 7] = engineId
     view.setUint16(at + 8, sysid, true)
@@ -180,11 +190,15 @@ export class BlockWriter {
     this.used += size
   }
 
-  /** Bytes of a value that has no fixed length, at most MOST_OCTETS; text is filled up with zeros. */
-  private sizeOf({ field, extra, isText }: VariablePart, batch: FlowBatch, row: number): number {
+  /**
+   * Bytes of an extension that has no fixed length, of its value at most MOST_OCTETS; text is filled up with
+   * zeros. 0: the row is without it, since nfdump 1.7.1 complains of payloads of no bytes too.
+   */
+  private sizeOf({ head, field, extra, isText, most }: VariablePart, batch: FlowBatch, row: number): number {
     const length = field >= 0 ? (batch.column(field) as Uint32Array)[row * 2 + 1]
       : extra >= 0 ? this.elements[extra * 2 + 1] : 0
-    return isText ? Math.min(length + 4 & ~3, MOST_OCTETS) : Math.min(length, MOST_OCTETS)
+    if (length > most || (length === 0 && extra >= 0 && !isText)) return 0
+    return head.length + Math.min(isText ? length + 4 & ~3 : length, MOST_OCTETS)
   }
 
   private putVariable(
@@ -192,9 +206,15 @@ export class BlockWriter {
   ): number {
     const { bytes, view, loss, elements } = this
     const { head, steps, field, extra, isText } = part
-    const room = this.sizeOf(part, batch, row)
+    const size = this.sizeOf(part, batch, row)
+    if (size === 0) {
+      if (field >= 0) loss.leftOut[field]++
+      else this.loseElementOf(shape, extra)
+      return at
+    }
+    const room = size - head.length
     bytes.set(head, at)
-    view.setUint16(at + 2, head.length + room, true)
+    view.setUint16(at + 2, size, true)
     const single = { bytes, view, ats: Uint32Array.of(at), rows: Uint32Array.of(row), from: 0, to: 1 }
     for (const step of steps) loss.narrowed[step.field] += writeStep(step, single, batch, shape.mask)
     const column = field >= 0 ? batch.column(field) as Uint32Array : elements
@@ -205,11 +225,12 @@ export class BlockWriter {
     if (kept > 0) bytes.set(batch.heap.subarray(column[place * 2], column[place * 2] + kept), from)
     bytes.fill(0, from + kept, from + room)
     if (kept < length && field >= 0) loss.narrowed[field]++
-    else if (kept < length) {
-      const { pen, id } = shape.extras[extra]
-      loseElement(loss, elementName(pen, id), 1)
-    }
+    else if (kept < length) this.loseElementOf(shape, extra)
     return from + room
+  }
+
+  private loseElementOf({ extras }: Shape, extra: number): void {
+    loseElement(this.loss, elementName(extras[extra].pen, extras[extra].id), 1)
   }
 
   private findElements({ extras }: Shape, batch: FlowBatch, row: number): void {

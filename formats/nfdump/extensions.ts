@@ -3,7 +3,7 @@
  * follow from this table.
  *
  * An extension is told by its id and its size, since some have changed: 18 in 1.7.2, 25 in 1.7.1. nfdump
- * 1.7.1 knows ids up to 37, but neither 18 of this size nor 34 and 35; it complains of others, and reads on.
+ * 1.7.1 knows ids up to 37, but neither 18 nor 34 and 35; it complains of others, and reads on.
  */
 import {
   counter, element, extension, former, identifier, ipv4, ipv6, lost, mac, narrow, number, octets, OP, part,
@@ -12,8 +12,8 @@ import {
 
 /** Ids of extensions that are more than the sum of their fields. */
 export const EXT = {
-  ipv4: 2, ipv6: 3, counters: 5, samplerInfo: 18, firewall: 19, nat: 25, frame: 34, frameBytes: 35,
-  layer2: 38,
+  ipv4: 2, ipv6: 3, counters: 5, samplerInfo: 18, firewall: 19, nat: 25, application: 27, frame: 34,
+  frameBytes: 35, layer2: 38,
 } as const
 
 /** Every extension as nfdump 1.7.8 has it, by ascending id. */
@@ -69,7 +69,7 @@ export const EXTENSIONS: readonly Extension[] = [
     number(0, 2, 'portBlockStart'), number(2, 2, 'portBlockEnd'), number(4, 2, 'portBlockStep'),
     number(6, 2, 'portBlockSize'),
   ]),
-  extension(27, 'application', 0, [octets(0, TO_END, 'applicationId')]),
+  extension(EXT.application, 'application', 0, [octets(0, TO_END, 'applicationId')]),
   extension(28, 'label', 0, [], [lost(0, TO_END, 'nfdump label')]),
   extension(29, 'payload', 0, [], [element(0, TO_END, 'bytes', 6871, 18)]),
   extension(30, 'reverse payload', 0, [], [element(0, TO_END, 'bytes', 6871, 16402)]),
@@ -104,6 +104,13 @@ export const EXTENSIONS: readonly Extension[] = [
     number(1, 1, 'ipFlags'), number(2, 1, 'minTtl'), number(3, 1, 'maxTtl'),
   ]),
 ]
+
+/** Those that nfdump 1.7.1 knows too, as far as it does: it complains of each flow that has others. */
+export const EXTENSIONS_171: readonly Extension[] = EXTENSIONS
+  .filter(({ id }) => (
+    id < EXT.layer2 && id !== EXT.samplerInfo && id !== EXT.frame && id !== EXT.frameBytes
+  ))
+  .map((each) => each.id === EXT.application ? { ...each, most: 15 } : each)
 
 /** Extensions of other sizes that older versions wrote. */
 const OLDER: readonly Extension[] = [

@@ -44,6 +44,8 @@ export interface Extension {
   /** Bytes without its header; if the last part reaches to the end: the fewest. */
   readonly size: number
   readonly isVariable: boolean
+  /** Bytes of the last part that its readers take at most, where they have a limit of their own. */
+  readonly most?: number
   readonly parts: readonly Part[]
   readonly others: readonly Other[]
 }

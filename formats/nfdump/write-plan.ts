@@ -29,6 +29,8 @@ export interface VariablePart {
   readonly isText: boolean
   /** Place of that element in the shape's extras. */
   readonly extra: number
+  /** Bytes of the longest value that it is written for. */
+  readonly most: number
 }
 
 /** The records that rows of one shape and of the same kinds of addresses become. */
@@ -47,8 +49,6 @@ export interface WritePlan {
   /** Fields of the shape that records do not carry, and elements. */
   readonly lostFields: readonly number[]
   readonly lostElements: readonly string[]
-  /** Whether nfdump 1.7.1 does not know all of it. */
-  readonly isNewer: boolean
   /** The turn in which it was used last, and its place among the plans of that; for BlockWriter to set. */
   turn: number
   place: number
@@ -76,10 +76,6 @@ const KEYS: Readonly<Record<number, readonly number[]>> = {
   37: [ID.pfAction, ID.pfReason, ID.pfDirection, ID.pfRule],
   [EXT.frame]: [],
 }
-
-/** Extensions that nfdump 1.7.1 complains of. */
-const NEWER: ReadonlySet<number> = new Set([EXT.samplerInfo, EXT.frame, EXT.frameBytes])
-const FIRST_NEWER: number = EXT.layer2
 
 const RECORD_TYPE = 11
 const EVENT_FLAG = 1
@@ -124,8 +120,16 @@ export function kindsOf(families: Families, row: number): number {
   return kinds
 }
 
-/** The plan of rows of `shape` with these kinds of addresses; `type` is their field of that name, or 0. */
-export function makeWritePlan(shape: Shape, kinds: number, type: number): WritePlan {
+/**
+ * The plan of rows of a shape.
+ *
+ * @param kinds of their addresses
+ * @param type their field of that name, or 0
+ * @param extensions that may be written, by ascending id
+ */
+export function makeWritePlan(
+  shape: Shape, kinds: number, type: number, extensions: readonly Extension[],
+): WritePlan {
   const has = (field: number) => shape.mask[field] === 1
   const carried = new Uint8Array(FIELD_COUNT)
   for (const field of TOLD) carried[field] = 1
@@ -135,7 +139,7 @@ export function makeWritePlan(shape: Shape, kinds: number, type: number): WriteP
   if (kinds % 3 > 0) carried[ID.etype] = carried[ID.ipVersion] = 1
   if (has(ID.proto)) carried[ID.icmpType] = carried[ID.icmpCode] = 1
 
-  const chosen = EXTENSIONS.filter((each) => {
+  const chosen = extensions.filter((each) => {
     if (!isNeeded(each, shape, kinds, carried)) return false
     for (const part of each.parts) {
       if (part.isFormer) continue
@@ -214,7 +218,8 @@ function layOut(chosen: readonly Extension[], shape: Shape, carried: Uint8Array)
     if (extra >= 0) usedExtras.add(extra)
     return {
       head, extra, field: last && shape.mask[last.field] === 1 ? last.field : -1,
-      isText: last?.op === OP.TEXT || other?.kind === 'text', steps: stepsOf(each, shape, EXTENSION_HEADER),
+      isText: last?.op === OP.TEXT || other?.kind === 'text', most: each.most ?? Infinity,
+      steps: stepsOf(each, shape, EXTENSION_HEADER),
     }
   })
   return {
@@ -223,7 +228,6 @@ function layOut(chosen: readonly Extension[], shape: Shape, carried: Uint8Array)
     lostFields: shape.fields.filter((field) => carried[field] === 0),
     lostElements: shape.extras.filter((_, i) => !usedExtras.has(i))
       .map(({ pen, id }) => elementName(pen, id)),
-    isNewer: chosen.some(({ id }) => id >= FIRST_NEWER || NEWER.has(id)),
     turn: -1,
     place: 0,
   }

@@ -6,8 +6,10 @@ import type { FlowWriter } from '../../core/flow/stream.ts'
 import { createOutputFile } from '../../core/output-file.ts'
 import type { WriteRequest } from '../format.ts'
 import { BLOCK_SIZE, BlockWriter } from './block-writer.ts'
+import { EXTENSIONS, EXTENSIONS_171 } from './extensions.ts'
 import { BLOCK_HEADER, COMPRESSION, HEADER_SIZE, MAGIC } from './header.ts'
 import { IDENT_RECORD, NO_IDENT } from './ident.ts'
+import type { Extension } from './parts.ts'
 import { BLOCK } from './records.ts'
 import { STATISTICS_SIZE } from './statistics.ts'
 
@@ -16,9 +18,18 @@ const DEFAULT_COMPRESSION = 'lzo'
 const DEFAULT_ZSTD_LEVEL = 3
 const HIGHEST_ZSTD_LEVEL = 22
 
-/** What files are said to be written by: the oldest version that knows all that is in them. */
-const VERSION_171 = 0x01070100
-const VERSION_178 = 0x01070800
+/** A version of nfdump. */
+export interface NfdumpVersion {
+  /** As the header of files has it. */
+  readonly number: number
+  /** The extensions that it knows, by ascending id. */
+  readonly extensions: readonly Extension[]
+}
+
+/** The first version with files of layout 2 that all later ones read. */
+export const NFDUMP_171: NfdumpVersion = { number: 0x01070100, extensions: EXTENSIONS_171 }
+/** The newest version known. */
+export const NFDUMP_178: NfdumpVersion = { number: 0x01070800, extensions: EXTENSIONS }
 
 const STATISTICS_RECORD = 0x8002
 
@@ -33,15 +44,16 @@ interface Packing {
 }
 
 /**
- * A writer of files that nfdump 1.7.1 and later read.
+ * A writer of files that a version of nfdump and later ones read.
  *
  * Flows keep the values they were exported with: nfdump is told what their sampling rate is, and that the
  * counters are multiplied by it where they are.
  *
+ * @param version what it does not know is left out
  * @throws FlowkitError ERR_OPTION if nfdump has no such compression
  */
 export async function createNfdump(
-  path: string, { compression, ident = NO_IDENT }: WriteRequest,
+  path: string, { compression, ident = NO_IDENT }: WriteRequest, version: NfdumpVersion,
 ): Promise<FlowWriter> {
   const packing = packingOf(compression ?? DEFAULT_COMPRESSION)
   const file = await createOutputFile(path, new Uint8Array(HEADER_SIZE))
@@ -50,7 +62,7 @@ export async function createNfdump(
   const blocks = new BlockWriter((records, bytes) => {
     const place = room[packed.length] ??= new Uint8Array(BLOCK_HEADER + packing.bound(BLOCK_SIZE))
     packed.push(block(records, bytes, packing, place))
-  })
+  }, version.extensions)
   let count = 0
   let size = HEADER_SIZE
 
@@ -76,7 +88,7 @@ export async function createNfdump(
         await flush()
         const last = appendix(ident, blocks)
         await file.write(block(2, last, packing, new Uint8Array(BLOCK_HEADER + packing.bound(last.length))))
-        await file.writeAt(header(packing.kind, blocks.isNewer ? VERSION_178 : VERSION_171, count, size), 0)
+        await file.writeAt(header(packing.kind, version.number, count, size), 0)
       } catch (error) {
         await file.abort()
         throw error

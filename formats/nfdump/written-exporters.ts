@@ -49,6 +49,7 @@ export class WrittenExporters {
   /** Of the row asked for last. */
   readonly origin: Origin = { sysid: 0, version: 0, engineType: 0, engineId: 0, isOtherSource: false }
   private readonly emit: (record: Uint8Array) => void
+  private readonly hasSamplers: boolean
   private readonly all: Written[] = []
   private readonly ofV4 = new Map<number, Exporters>()
   /** By the bytes of the address; of no address, by an empty text. */
@@ -60,9 +61,13 @@ export class WrittenExporters {
   private readonly lastV6 = new Uint8Array(16)
   private ofLastV6: Exporters = new Map()
 
-  /** @param emit is given the records, in their place before the row's */
-  constructor(emit: (record: Uint8Array) => void) {
+  /**
+   * @param emit is given the records, in their place before the row's
+   * @param hasSamplers whether flow records name their sampler; else a rate is the exporter's own
+   */
+  constructor(emit: (record: Uint8Array) => void, hasSamplers: boolean) {
     this.emit = emit
+    this.hasSamplers = hasSamplers
   }
 
   /** Learn where row `row` of `batch` came from, and write what its reader must know before. */
@@ -167,7 +172,7 @@ export class WrittenExporters {
   /** Tell of the row's sampler, unless its reader knows it. */
   private learnSampler(exporter: Written, batch: FlowBatch, mask: Uint8Array, row: number): void {
     const { samplers } = exporter
-    const named = mask[ID.samplerId] === 1
+    const named = this.hasSamplers && mask[ID.samplerId] === 1
       ? batch.samplerId[row * 2] + batch.samplerId[row * 2 + 1] * TWO_32 : 0
     const id = named > 0 ? named : SAMPLER_ID.generic
     const rate = mask[ID.samplingRate] === 1 ? batch.samplingRate[row] : 0

@@ -137,6 +137,8 @@ test('files of nfdump have the names of nfcapd, go to the hook, and get all afte
   const told = (await readFile(hooked, 'utf8')).split('\n').filter((path) => path.startsWith(files))
   assert.deepEqual(told.sort(), written)
   assert.deepEqual(await countsIn(files), await countsIn(archive))
+  const without = Array.from(stderr.matchAll(/^flowkit: files of (.*)$/gm), ([, what]) => what)
+  assert.deepEqual(without, ['nfdump are without sequence_num'])
 })
 
 /** Flows, packets and bytes, as `read --summary` tells them. */

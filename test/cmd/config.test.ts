@@ -24,7 +24,8 @@ const OPTIONS = Type.Object({
   receiveBuffer: size({ default: '64Mi', description: 'Buffer' }),
   kind: choice(['a', 'b'], { default: 'a', description: 'Kind' }),
   check: Type.Boolean({ default: false, description: 'Check' }),
-  filter: Type.Optional(text),
+  filter: Type.Optional(Type.String({ description: 'Filter', replaces: ['filter', 'filterDialect'] })),
+  filterDialect: Type.Optional(text),
   pidFile: Type.Optional(text),
   config: Type.Optional(Type.String({ title: 'FILE', description: 'Further options' })),
 })
@@ -139,7 +140,7 @@ test('a file that cannot be read is the system\'s error, with its path', async (
 })
 
 test('flowd.conf gives the options that say the same', async () => {
-  const path = write('flowd.conf', `# flowd's own example, more or less
+  const conf = `# flowd's own example, more or less
 logfile "/var/log/flowd/log"
 pidfile '/run/flowd.pid'
 listen on 127.0.0.1:12345
@@ -155,22 +156,26 @@ store src_addr
 discard all
 host = "192.0.2.7"
 accept tag 3 agent $host
-`)
+`
+  const path = write('flowd.conf', conf)
   assert.deepEqual(await readConfig(path, sample), {
     options: {
       to: ['/var/log/flowd'], pidFile: '/run/flowd.pid',
       listen: ['127.0.0.1:12345', '[::1]:12345', '[::]:2055'], receiveBuffer: 65_536,
       allow: ['127.0.0.1', '2001:db8::/32'], join: ['224.0.1.20', 'ff02::114%em0'],
-      forward: ['192.0.2.1:2055'], filter: 'exporter_addr = 192.0.2.7',
+      forward: ['192.0.2.1:2055'], filter: conf, filterDialect: 'flowd',
     },
     warnings: [
       `${path}: line 2: flows go into the archive in /var/log/flowd instead of one log file`,
       `${path}: line 13: store: all fields are kept, not src_addr alone`,
-      `${path}: line 16: flows are kept without their tag 3`,
     ],
   })
   const open = write('open.conf', 'flow source 10.0.0.1\nflow source any\naccept all\n')
   assert.deepEqual(await readConfig(open, sample), { options: {}, warnings: [] })
+  const tags = write('tags.conf', 'accept all\naccept tag 1 proto tcp\n')
+  assert.deepEqual((await readConfig(tags, sample)).options, {
+    filter: 'accept all\naccept tag 1 proto tcp\n', filterDialect: 'flowd',
+  })
 })
 
 test('what flowkit cannot do of a flowd.conf is refused with the line', async () => {
@@ -219,6 +224,20 @@ test('the words come first, then the environment, the file, and the defaults', (
     options: { rotate: 240_000, workers: 3, kind: 'b', check: false, receiveBuffer: 67_108_864 },
     globals: { quiet: false, logLevel: 'info', threads: 7 },
   })
+})
+
+test('an option replaces what belongs to it in the file', () => {
+  const configured = { filter: 'accept all', filterDialect: 'flowd', kind: 'b' }
+  const filters = (words: string[], env: NodeJS.ProcessEnv = {}) => {
+    const line = parseWords(sample, words, env, configured)
+    if (line === 'help') return assert.fail()
+    return [line.options['filter'], line.options['filterDialect'], line.options['kind']]
+  }
+  assert.deepEqual(filters([]), ['accept all', 'flowd', 'b'])
+  assert.deepEqual(filters(['--filter', 'tcp']), ['tcp', undefined, 'b'])
+  assert.deepEqual(filters([], { FLOWKIT_FILTER: 'tcp' }), ['tcp', undefined, 'b'])
+  assert.deepEqual(filters(['--filter', 'tcp', '--filter-dialect', 'bpf']), ['tcp', 'bpf', 'b'])
+  assert.deepEqual(filters(['--filter-dialect', 'bpf']), ['accept all', 'bpf', 'b'])
 })
 
 test('an option that must be given may be in the file', () => {

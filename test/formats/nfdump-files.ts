@@ -7,7 +7,7 @@ import { BATCH_SIZE, FlowBatch } from '../../core/flow/batch.ts'
 import { FIELDS } from '../../core/flow/fields.ts'
 import type { Loss } from '../../core/flow/loss.ts'
 import type { Fault } from '../../core/flow/stream.ts'
-import type { ReadRequest, WriteRequest } from '../../formats/format.ts'
+import type { FlowFormat, ReadRequest, WriteRequest } from '../../formats/format.ts'
 import { nfdump } from '../../formats/nfdump.ts'
 import { ip6, join, rows, type Row } from '../core/netflow/messages.ts'
 
@@ -59,14 +59,15 @@ export function read(...records: readonly Uint8Array[]): Row[] {
   return [...rows]
 }
 
-/** The file that is written of batches, and what was lost. */
+/** The file that is written of batches, and what was lost; by `nfdump` unless told. */
 export async function writeFile(
-  request: WriteRequest, ...batches: readonly FlowBatch[]
+  { format = nfdump, ...request }: WriteRequest & { readonly format?: FlowFormat },
+  ...batches: readonly FlowBatch[]
 ): Promise<{ readonly bytes: Buffer, readonly loss: Loss }> {
   const folder = mkdtempSync(joinPath(tmpdir(), 'flowkit-nfdump-'))
   try {
     const path = joinPath(folder, 'nfcapd.1')
-    const writer = await nfdump.create!(path, request)
+    const writer = await format.create!(path, request)
     for (const batch of batches) await writer.write(batch)
     await writer.close()
     return { bytes: readFileSync(path), loss: writer.loss!() }

@@ -8,7 +8,8 @@ import { FIELDS } from '../../core/flow/fields.ts'
 import { lossByField } from '../../core/flow/loss.ts'
 import { FLOW_TYPE, SAMPLING_SOURCE } from '../../core/flow/names.ts'
 import { findInputs, readInputs } from '../../formats/locations.ts'
-import { nfdump } from '../../formats/nfdump.ts'
+import type { FlowFormat } from '../../formats/format.ts'
+import { nfdump, nfdump178 } from '../../formats/nfdump.ts'
 import { rotatedName } from '../../formats/nfdump/names.ts'
 import { batchOf, type RowSource } from '../core/netflow/encode/rows.ts'
 import { pick, type Row } from '../core/netflow/messages.ts'
@@ -26,12 +27,17 @@ const BASE: Row = {
 const V4: Row = { ...BASE, src_addr: '10.1.2.3', dst_addr: '198.51.100.7', etype: 0x800 }
 const V6: Row = { ...BASE, src_addr: '2001:db8::1', dst_addr: '2001:db8::2', etype: 0x86dd }
 
-/** Write rows, and read them again. */
-async function through(...sources: readonly (Row | RowSource)[]) {
+/** Write rows with all that nfdump 1.7.8 knows, and read them again. */
+function through(...sources: readonly (Row | RowSource)[]) {
+  return throughFormat(nfdump178, ...sources)
+}
+
+/** Write rows in a format, and read them again. */
+async function throughFormat(format: FlowFormat, ...sources: readonly (Row | RowSource)[]) {
   const batch = batchOf(...sources.map((source) => (
     'fields' in source ? source as RowSource : { fields: source as Row }
   )))
-  const { bytes, loss } = await writeFile({ compression: 'none' }, batch)
+  const { bytes, loss } = await writeFile({ format, compression: 'none' }, batch)
   const { rows, faults, error } = readFile(bytes, ALL)
   assert.deepEqual([faults, error], [[], undefined])
   const lost = lossByField(loss).map(({ name, leftOut, narrowed }) => `${name} ${leftOut}/${narrowed}`)
@@ -96,7 +102,7 @@ test('rows of many layouts keep their order over many blocks', async () => {
   const sources = Array.from({ length: 15_000 }, (_, i) => (
     { ...i % 2 ? V4 : V6, ...GROUPS[i % GROUPS.length], packets: i }
   ))
-  const { bytes } = await writeFile({}, batchOf(...sources.map((fields) => ({ fields }))))
+  const { bytes } = await writeFile({ format: nfdump178 }, batchOf(...sources.map((fields) => ({ fields }))))
   assert.ok(new DataView(bytes.buffer, bytes.byteOffset).getUint32(36, true) > 1)
   const { rows } = readFile(bytes, ALL)
   assert.deepEqual(rows, sources)
@@ -175,11 +181,53 @@ test('the sampling rate of each flow comes back, however it changes', async () =
   assert.deepEqual(lost, [])
 })
 
-test('the version in the header is the oldest that knows all there is', async () => {
-  const versionOf = async (row: Row) => (await through(row)).bytes.readUInt32LE(4)
-  assert.equal(await versionOf(V4), 0x01070100)
-  assert.equal(await versionOf({ ...V4, min_ttl: 1, max_ttl: 2, ip_flags: 0 }), 0x01070800)
-  assert.equal(await versionOf({ ...V4, ip_version: 4 }), 0x01070100) // follows from the addresses
+/** Fields that only newer versions than 1.7.1 know, which complains of the extensions that they are in. */
+const NEWER = new Set([
+  'customer_vlan_id', 'post_customer_vlan_id', 'phys_in_if', 'phys_out_if', 'flow_id', 'sampler_id',
+  'ip_flags', 'min_ttl', 'max_ttl',
+])
+
+test('without being told, only what nfdump 1.7.1 knows too is written, all of that', async () => {
+  const isLost = (name: string, row: Row) => NEWER.has(name) && !(name === 'flow_id' && 'firewall_event' in row)
+  const sources = GROUPS.flatMap((group) => [{ ...V4, ...group }, { ...V6, ...group }])
+  const { bytes, rows, lost } = await throughFormat(nfdump, ...sources)
+  assert.deepEqual(rows, sources.map((row) => (
+    Object.fromEntries(Object.entries(row).filter(([name]) => !isLost(name, row)))
+  )))
+  assert.deepEqual(lost.toSorted(), [...NEWER].map((name) => `${name} 2/0`).sort())
+  assert.equal(bytes.readUInt32LE(4), 0x01070100)
+  const { bytes: newer } = await throughFormat(nfdump178, V4)
+  assert.equal(newer.readUInt32LE(4), 0x01070800)
+})
+
+test('without being told, what nfdump 1.7.1 complains of is left out, and told of', async () => {
+  const payload = { pen: 6871, id: 18, variable: true }
+  const sampled = {
+    ...V4, type: FLOW_TYPE.IPFIX, observation_domain_id: 7, sampling_rate: 5,
+    sampling_source: SAMPLING_SOURCE.options,
+  }
+  const { rows, lost } = await throughFormat(
+    nfdump,
+    { fields: { ...V4, application_id: 'ff'.repeat(15) } },
+    { fields: { ...V4, application_id: 'ff'.repeat(16) } },
+    { fields: { ...V4, in_if_name: 'em0', pf_action: 1 }, extras: [{ ...payload, hex: '' }] },
+    { fields: V4, extras: [{ ...payload, hex: '47' }] },
+    {
+      fields: { ...V4, frame_length: 1400 },
+      extras: [{ pen: 0, id: 408, hex: '0001' }, { pen: 637, id: 91, hex: '0001' }],
+    },
+    { fields: { ...sampled, sampler_id: 3 } },
+  )
+  assert.deepEqual(rows, [
+    { ...V4, application_id: 'ff'.repeat(15) }, V4,
+    { ...V4, in_if_name: 'em0', pf_action: 1, pf_direction: 0, pf_reason: 0, pf_rule: 0 },
+    { ...V4, extras: ['6871/18=47'] }, V4,
+    sampled,
+  ])
+  assert.deepEqual(lost, [
+    'sampler_id 1/0', 'frame_length 1/0', 'application_id 1/0', 'payload 1/0', 'dataLinkFrameType 1/0',
+    'en637id91 1/0',
+  ])
 })
 
 test('blocks and appendix lie where the header says, as nffileV2.h has it', async () => {

@@ -193,12 +193,13 @@ export function throughTshark(
   }
 }
 
-/** What a program writes to stdout. */
+/** What a program writes to stdout. nfdump may not complain of anything beside. */
 export function output(program: string, ...args: readonly string[]): string {
   const { stdout, status, signal, stderr, error } = spawnSync(program, args, {
     encoding: 'utf8', maxBuffer: 1 << 28, timeout: DEADLINE, env: { ...process.env, TZ: 'UTC' },
   })
   if (error) throw error
   if (status !== 0) throw new Error(`${program} has failed with ${status ?? signal}; it said: ${stderr}`)
+  if (program === 'nfdump' && stderr !== '') throw new Error(`${program} complains: ${stderr}`)
   return stdout
 }

@@ -7,6 +7,7 @@ import { openExpiry } from '../../../core/archive/expire.ts'
 import { fileSink, type FileFormat } from '../../../core/sinks/file-sink.ts'
 import { archiveSink, expiringSink, type Sink } from '../../../core/sinks/sink.ts'
 import type { FlowFormat } from '../../../formats/format.ts'
+import { flowd } from '../../../formats/flowd.ts'
 import { json, jsonArray } from '../../../formats/json.ts'
 import { openOutput } from '../../../formats/outputs.ts'
 import { batchOf } from '../../formats/flows.ts'
@@ -61,6 +62,17 @@ test('each segment is a file of its own in the folder of the hour that it began 
   assert.equal(await readFile(join(root, 'date=2026-11-21/hour=13', `${NEXT}.json`), 'latin1'),
     '[\n{"bytes":4}\n]\n')
   assert.equal((await filesBelow(root)).length, 2)
+})
+
+test('a file is told with the fields that its format has no place for', async (t) => {
+  const { sink } = newSink(t, textFiles(flowd))
+  const writer = await sink.open(FIRST)
+  await writer.write(batchOf([{ bytes: 1, min_ttl: 64, tag: 1 }, { bytes: 2, as_path: '1' }]))
+  const [{ leftOut }] = await writer.rotate({ next: NEXT })
+  assert.deepEqual(leftOut, ['as_path', 'min_ttl'])
+  await writer.write(batchOf([{ bytes: 1, tag: 1 }]))
+  assert.deepEqual((await writer.rotate())[0].leftOut, [])
+  await writer.abort()
 })
 
 test('a segment without flows makes no file, and counter samples have no place', async (t) => {
