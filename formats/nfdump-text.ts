@@ -9,8 +9,9 @@ import { denseObject, oldObject, prettyObject } from './nfdump-text/json.ts'
 import { rawRecord } from './nfdump-text/raw.ts'
 import { RowText, type Piece } from './nfdump-text/rows.ts'
 import { COUNTED, Summary } from './nfdump-text/summary.ts'
-import { CSV, LINES, OLD_LINE, parseCsv, parseLine, type Template } from './nfdump-text/template.ts'
-import { tunnelLine } from './nfdump-text/tunnel.ts'
+import {
+  CSV, EDITION_1_6, EDITION_1_7_1, NEWEST, parseCsv, parseLine, type Template,
+} from './nfdump-text/template.ts'
 
 /** What stands around the rows of an output. */
 interface Frame {
@@ -31,6 +32,17 @@ type Rows = (shape: Shape) => readonly Piece[]
 
 /** In place of the rows where there are none. */
 const NO_FLOWS = 'No matching flows\n'
+
+/** What stands behind lines: `none` where there are no flows, and the summary. */
+interface Foot {
+  readonly none: string
+  summary(totals: Summary): string
+}
+
+const FOOT: Foot = { none: NO_FLOWS, summary: (totals) => totals.lines() }
+const FOOT_1_7_1: Foot = { none: NO_FLOWS, summary: (totals) => totals.lines171() }
+const FOOT_1_6: Foot = { none: '', summary: (totals) => totals.lines16() }
+
 const EVERYTHING = makeShape(FIELDS.keys())
 
 function textFormat(
@@ -77,28 +89,30 @@ function encoder(
   }
 }
 
-function lineFormat(name: string, summary: string, template: Template, isOld: boolean = false): FlowFormat {
+function lineFormat(name: string, summary: string, template: Template, behind: Foot = FOOT): FlowFormat {
   const { pieces, header, wideHeader } = template
-  return textFormat(name, summary, [tunnelLine([...pieces, '\n']), ...pieces, '\n'], {
+  return textFormat(name, summary, pieces, {
     counts: true,
     head: ({ quiet, ipv6Full }) => quiet ? '' : `${ipv6Full ? wideHeader : header}\n`,
     foot({ quiet }, count, totals) {
-      const none = count > 0 ? '' : isOld ? 'No matched flows\n' : NO_FLOWS
-      return none + (quiet ? '' : isOld ? totals.oldLines() : totals.lines())
+      return (count > 0 ? '' : behind.none) + (quiet ? '' : behind.summary(totals))
     },
   })
 }
 
 function csvFormat(name: string, summary: string, { header, pieces }: Template): FlowFormat {
-  const rows = [tunnelLine([...pieces, '\n']), ...pieces, '\n']
-  return textFormat(name, summary, rows, { csv: true, head: () => `${header}\n` })
+  return textFormat(name, summary, pieces, { csv: true, head: () => `${header}\n` })
 }
 
 /** Formats of lines of 1.7.8, by name. */
-const lines = Object.entries(LINES).map(([name, format]) => {
+const lines = Object.entries(NEWEST.lines).map(([name, format]) => {
   const what = name === 'line' ? "nfdump's default text, one line a flow" : `nfdump's text ${name}`
   return lineFormat(name, what, parseLine(format))
 })
+
+const formerLines = Object.entries(EDITION_1_7_1.lines).map(([name, format]) => (
+  lineFormat(`${name}-1.7.1`, `nfdump 1.7.1's text ${name}`, parseLine(format, EDITION_1_7_1), FOOT_1_7_1)
+))
 
 /**
  * The text that nfdump prints, byte for byte: header, flows, summary; of 1.7.8 unless the name
@@ -110,7 +124,8 @@ const lines = Object.entries(LINES).map(([name, format]) => {
  */
 export const nfdumpText: readonly FlowFormat[] = [
   ...lines,
-  lineFormat('line-1.6', "nfdump 1.6's default text", OLD_LINE, true),
+  ...formerLines,
+  lineFormat('line-1.6', "nfdump 1.6's default text", parseLine('%line', EDITION_1_6), FOOT_1_6),
   textFormat('raw', "nfdump's block of lines for each flow", rawRecord, {
     foot: (_, count) => count > 0 ? '' : NO_FLOWS,
   }),
@@ -137,13 +152,18 @@ export const line: FlowFormat = lines[0]
 
 /**
  * The format that nfdump's `-o` calls so, if it is none of those that have a name: tokens, `fmt:%ts %pr %sap`
- * or `%ts %pr %sap`; a CSV of tokens, `csv:%ts,%pr,%sa`; lines for full IPv6 addresses, `line6`.
+ * or `%ts %pr %sap`, as 1.7.1 prints them `fmt-1.7.1:%ts %pr %sap`; a CSV of tokens, `csv:%ts,%pr,%sa`; lines
+ * for full IPv6 addresses, `line6`.
  *
  * @returns undefined for other names
  * @throws FlowkitError ERR_OPTION naming a token that there is none of
  */
 export function formatOf(name: string): FlowFormat | undefined {
   if (/^fmt:/i.test(name)) return lineFormat(name, 'nfdump text of tokens', parseLine(name.slice(4)))
+  if (/^fmt-1\.7\.1:/i.test(name)) {
+    const template = parseLine(name.slice(10), EDITION_1_7_1)
+    return lineFormat(name, 'nfdump 1.7.1 text of tokens', template, FOOT_1_7_1)
+  }
   if (name.startsWith('%')) return lineFormat(name, 'nfdump text of tokens', parseLine(name))
   if (/^csv:/i.test(name)) return csvFormat(name, 'nfdump CSV of tokens', parseCsv(name.slice(4)))
   if (!name.endsWith('6')) return undefined

@@ -176,8 +176,10 @@ function maskAddress({ family, v4, v6 }: AddressColumn, row: number, bits: numbe
 /**
  * The network of an address by the prefix length in another field, `10.20.0.0/16`. Where that is 0 the
  * address stays whole, where there is none it is the network of all addresses.
+ *
+ * @param isFormer whether there are no networks of 0 bits, as in 1.7.1: IPv4 stays whole, of IPv6 half of it
  */
-export function network(id: number, maskId: number): Value {
+export function network(id: number, maskId: number, isFormer: boolean = false): Value {
   return {
     fields: [id, maskId],
     bind(context) {
@@ -187,7 +189,8 @@ export function network(id: number, maskId: number): Value {
       const masks = columnOf<Uint8Array>(context, maskId)
       return (row, at) => {
         const bits = masks ? masks[row] : 0
-        if (column) maskAddress(column, row, masks && bits === 0 ? 128 : bits)
+        if (column && isFormer && bits === 0) maskAddress(column, row, 64)
+        else if (column) maskAddress(column, row, masks && bits === 0 ? 128 : bits)
         else masked.family[0] = 0
         at = putAddress(out, masked, 0, places, places === SHORT, at)
         out.view.setUint8(at, SLASH)

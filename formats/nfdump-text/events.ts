@@ -2,7 +2,9 @@
 import { ID } from '../../core/flow/fields.ts'
 import { FLOW_TYPE } from '../../core/flow/names.ts'
 import { groupsOf } from './groups.ts'
-import { extendedEvent, firewallEvent, natEvent } from './names.ts'
+import {
+  extendedEvent, firewallEvent, formerExtendedEvent, formerFirewallEvent, formerNatEvent, natEvent,
+} from './names.ts'
 import { putRight } from './put.ts'
 import type { Context, Value } from './rows.ts'
 import { columnOf, computed, described } from './values.ts'
@@ -50,6 +52,26 @@ export const reason: Value = described([ID.firewallEvent, ID.firewallExtEvent], 
   if (events) return (row) => extendedEvent(events[row])
   if (context.shape.mask[ID.firewallEvent]) return extendedEvent(0)
   return context.style.csv ? 'no-evt' : '<no-evt>'
+})
+
+/**
+ * What a firewall or a NAT did in the words of 1.7.1, which takes it for a firewall where there is a reason.
+ */
+export const formerEvent: Value = described(EVENT_FIELDS, 7, (context) => {
+  const firewall = columnOf<Uint8Array>(context, ID.firewallEvent)
+  const nat = columnOf<Uint8Array>(context, ID.natEvent)
+  const reasons = columnOf<Uint16Array>(context, ID.firewallExtEvent)
+  const events = firewall ?? nat
+  return (row) => {
+    const value = events ? events[row] : 0
+    return (reasons && reasons[row] !== 0 ? formerFirewallEvent : formerNatEvent)(value)
+  }
+})
+
+/** Why the firewall did it, in the words of 1.7.1. */
+export const formerReason: Value = described([ID.firewallExtEvent], 7, (context) => {
+  const reasons = columnOf<Uint16Array>(context, ID.firewallExtEvent)
+  return (row) => formerExtendedEvent(reasons ? reasons[row] : 0)
 })
 
 /** The three numbers of an access list, each made text by `part`. */

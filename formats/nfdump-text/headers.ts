@@ -7,29 +7,43 @@ import type { Piece, Value } from './rows.ts'
 import { csvCell, heapText, plainText } from './text.ts'
 import { columnOf, computed, described } from './values.ts'
 
-/** The application by engine and number (RFC 6759), `13..443`, or with an enterprise between, `20..9..1`. */
-export const application: Value = described([ID.applicationId], 0, (context) => {
-  const { batch: { heap }, style: { csv } } = context
-  const pairs = columnOf<Uint32Array>(context, ID.applicationId)
-  return pairs ? (row) => {
-    const start = pairs[row * 2]
-    const id = heap.subarray(start, start + pairs[row * 2 + 1])
-    if (id.length === 0) return '0..0..0'
-    const number = (bytes: Uint8Array): number => bytes.reduce((sum, byte) => (sum * 256 + byte) % 2 ** 32, 0)
-    const parts = id[0] === 20 && id.length > 5
-      ? [number(id.subarray(1, 5)), number(id.subarray(5))] : [number(id.subarray(1))]
-    return [String(id[0]).padStart(csv ? 0 : 2), ...parts].join('..')
-  } : '0..0..0'
-})
+/**
+ * The application by engine and number (RFC 6759), `13..443`, or with an enterprise between, `20..9..1`.
+ *
+ * @param absent what stands for none
+ */
+export function application(absent: string = '0..0..0'): Value {
+  return described([ID.applicationId], 0, (context) => {
+    const { batch: { heap }, style: { csv } } = context
+    const pairs = columnOf<Uint32Array>(context, ID.applicationId)
+    return pairs ? (row) => {
+      const start = pairs[row * 2]
+      const id = heap.subarray(start, start + pairs[row * 2 + 1])
+      if (id.length === 0) return absent
+      const number = (bytes: Uint8Array): number => (
+        bytes.reduce((sum, byte) => (sum * 256 + byte) % 2 ** 32, 0)
+      )
+      const parts = id[0] === 20 && id.length > 5
+        ? [number(id.subarray(1, 5)), number(id.subarray(5))] : [number(id.subarray(1))]
+      return [String(id[0]).padStart(csv ? 0 : 2), ...parts].join('..')
+    } : absent
+  })
+}
 
-/** The name of the application. */
-export const applicationName: Value = described([ID.applicationId, ID.applicationName], 0, (context) => {
-  const { batch, shape: { mask }, style: { csv } } = context
-  const names = columnOf<Uint32Array>(context, ID.applicationName)
-  if (names) return (row) => (csv ? csvCell : plainText)(heapText(batch, names, row))
-  if (mask[ID.applicationId]) return csv ? 'no-info' : '<no info>'
-  return csv ? 'no-nbar' : '<no nbar>'
-})
+/**
+ * The name of the application.
+ *
+ * @param absent what stands in lines for that of none
+ */
+export function applicationName(absent: string = '<no nbar>'): Value {
+  return described([ID.applicationId, ID.applicationName], 0, (context) => {
+    const { batch, shape: { mask }, style: { csv } } = context
+    const names = columnOf<Uint32Array>(context, ID.applicationName)
+    if (names) return (row) => (csv ? csvCell : plainText)(heapText(batch, names, row))
+    if (mask[ID.applicationId]) return csv ? 'no-info' : '<no info>'
+    return csv ? 'no-nbar' : absent
+  })
+}
 
 /** `DF` and `MF` of the fragment flags. */
 export const fragment: Value = described([ID.ipFlags], 0, (context) => {

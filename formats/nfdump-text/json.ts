@@ -6,7 +6,7 @@ import { address, bareNetwork, icmpCode, icmpType } from './addresses.ts'
 import { accessList, connection, EVENT_FIELDS, eventsOf } from './events.ts'
 import { groupsOf, type GroupName } from './groups.ts'
 import { etherType, layer2Vlan, mplsLabel } from './headers.ts'
-import { firewallEvent, natEventWords } from './names.ts'
+import { firewallEvent, formerFirewallEvent, natEventWords } from './names.ts'
 import { exporterId, sampled } from './origin.ts'
 import { choice, type Piece, type Value } from './rows.ts'
 import { heapText } from './text.ts'
@@ -115,7 +115,7 @@ const blockMembers: readonly Member[] = [
 ]
 const MEMBERS: Readonly<Record<GroupName, Members>> = {
   generic: (look) => [...set(times('start'), look), byProtocol(look, icmp, [
-    ['tcp_flags', tcpFlags(true), 'text'], ['src_port', number(ID.srcPort, 0)],
+    ['tcp_flags', tcpFlags({ always: true }), 'text'], ['src_port', number(ID.srcPort, 0)],
     ['dst_port', number(ID.dstPort, 0)], ['fwd_status', number(ID.forwardingStatus, 0)],
     ['src_tos', number(ID.tos, 0)],
   ])],
@@ -216,7 +216,7 @@ function oldNatEvent(event: number): string {
 /** Members that 1.7.1 has in another way; those of extensions that it does not know are none. */
 const OLD_MEMBERS: Readonly<Partial<Record<GroupName, Members>>> = {
   generic: (look) => [...set(times('first'), look), byProtocol(look, icmp, [
-    ['tcp_flags', tcpFlags(true), 'text'], ['src_port', number(ID.srcPort, 0)],
+    ['tcp_flags', tcpFlags({ always: true }), 'text'], ['src_port', number(ID.srcPort, 0)],
     ['dst_port', number(ID.dstPort, 0)], ['src_tos', number(ID.tos, 0)],
   ])],
   flow: addressPair(ID.srcAddr, ID.dstAddr, (side, family) => `${side}${family}_addr`),
@@ -225,7 +225,7 @@ const OLD_MEMBERS: Readonly<Partial<Record<GroupName, Members>>> = {
   ),
   firewall: plain(
     ['connect_id', connection, 'text'], ['event_id', number(ID.firewallEvent, 0), 'text'],
-    ['event', nameOf(ID.firewallEvent, firewallEvent), 'text'],
+    ['event', nameOf(ID.firewallEvent, formerFirewallEvent), 'text'],
     ['xevent_id', number(ID.firewallExtEvent, 0), 'text'], ['t_event', eventTime, 'text'],
   ),
   natPorts: plain(

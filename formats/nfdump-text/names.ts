@@ -1,21 +1,11 @@
 /** Values that nfdump has names for (src/libnffile/userio.c). */
+import { NFDUMP_PROTOCOLS } from '../../core/flow/names.ts'
 
-/** Protocols; from 138 on it has numbers. */
-const PROTOCOLS = `
-  0 ICMP IGMP GGP IPIP ST TCP CBT EGP IGP BBN NVPII PUP ARGUS ENCOM XNET CHAOS UDP MUX DCN HMP PRM XNS Trnk1
-  Trnk2 Leaf1 Leaf2 RDP IRTP ISO-4 NETBK MFESP MEINP DCCP 3PC IDPR XTP DDP IDPR TP++ IL IPv6 SDRP Rte6 Frag6
-  IDRP RSVP GRE MHRP BNA ESP AH INLSP SWIPE NARP MOBIL TLSP SKIP ICMP6 NOHE6 OPTS6 HOST CFTP NET SATNT KLAN
-  RVD IPPC FS SATM VISA IPCV CPNX CPHB WSN PVP BSATM SUNND WBMON WBEXP ISOIP VMTP SVMTP VINES TTP NSIGP DGP
-  TCF EIGRP OSPF S-RPC LARP MTP AX.25 OS MICP SCCSP ETHIP ENCAP 99 GMTP IFMP PNNI PIM ARIS SCPS QNX A/N
-  IPcmp SNP CpqPP IPXIP VRRP PGM 0hop L2TP DDX IATP STP SRP UTI SMP SM PTP ISIS4 FIRE CRTP CRUDP 128 IPLT
-  SPS PIPE SCTP FC 134 MHEAD UDP-L MPLS
-`.trim().split(/\s+/)
-
-/** The protocols, by number. */
+/** The protocols, by number; from 138 on it has numbers. */
 export const PROTOCOL_NAMES: readonly string[] =
-  Array.from({ length: 256 }, (_, i) => PROTOCOLS[i] ?? String(i))
+  Array.from({ length: 256 }, (_, i) => NFDUMP_PROTOCOLS[i] ?? String(i))
 
-/** The protocols of 1.6 and 1.7.1, where 94 has another name. */
+/** The protocols of 1.6, where 94 has another name. */
 export const OLD_PROTOCOL_NAMES: readonly string[] = PROTOCOL_NAMES.with(94, 'IPIP')
 
 const FIREWALL_EVENTS = ['IGNORE', 'CREATE', 'DELETE', 'DENIED', 'ALERT', 'UPDATE']
@@ -32,6 +22,25 @@ const EXTENDED_EVENTS: Readonly<Record<number, string>> = {
 /** Why it did. */
 export function extendedEvent(event: number): string {
   return EXTENDED_EVENTS[event] ?? String(event)
+}
+
+/** What the firewall did in the words of 1.7.1, which has the same for those it knows. */
+export function formerFirewallEvent(event: number): string {
+  return FIREWALL_EVENTS[event] ?? 'UNKNOW'
+}
+
+/** What the NAT did in the words of 1.7.1. */
+export function formerNatEvent(event: number): string {
+  return ['INVALID', 'ADD', 'DELETE'][event] ?? 'UNKNOW'
+}
+
+const FORMER_EXTENDED_EVENTS: Readonly<Record<number, string>> = {
+  ...EXTENDED_EVENTS, 0: 'Ignore', 1003: 'Adap', 1004: 'No Syn',
+}
+
+/** Why the firewall did it, in the words of 1.7.1. */
+export function formerExtendedEvent(event: number): string {
+  return FORMER_EXTENDED_EVENTS[event] ?? String(event)
 }
 
 /** What a NAT did, short and in words (RFC 8158 §4.3). */

@@ -231,7 +231,7 @@ const LINES: Readonly<Record<Exclude<GroupName, 'generic'>, readonly Piece[]>> =
     ...numberLine('pblock start', 5, ID.portBlockStart), ...numberLine('pblock end', 5, ID.portBlockEnd),
     ...numberLine('pblock step', 5, ID.portBlockStep), ...numberLine('pblock size', 5, ID.portBlockSize),
   ],
-  application: line('app ID', 5, application, ': ', applicationName),
+  application: line('app ID', 5, application(), ': ', applicationName()),
   tunnel: [],
   observation: [
     ...line('obs domainID', 7, hex(ID.observationDomainId, 5, '0x00000')),

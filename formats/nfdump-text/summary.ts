@@ -87,18 +87,19 @@ export class Summary {
     const length = textOf((view) => putDuration(millis, view, 0))
     const window = first === 0 || last === 0 ? '<unknown>' : `${this.timeWindow(3)}, Duration:${length}`
     const counts = `Total records processed: ${records}, passed: ${records}, Blocks skipped: 0, Bytes read: 0`
-    const { user, system } = process.cpuUsage(this.before)
-    const wall = (performance.now() - this.since) / 1000
-    const rate = wall > 0 ? records / wall : 0
-    const used = `Sys: ${(system / 1e6).toFixed(4)}s User: ${(user / 1e6).toFixed(4)}s`
-    const speed = `Wall: ${wall.toFixed(4)}s flows/second: ${rate.toFixed(1)} Runtime: ${wall.toFixed(4)}s`
-    return `${this.totalsLine()}Time window: ${window}\n${counts}\n${used} ${speed}\n`
+    return `${this.totalsLine()}Time window: ${window}\n${counts}\n${this.runLine()}`
+  }
+
+  /** The lines of 1.7.1. */
+  lines171(): string {
+    const { records } = this
+    const counts = `Total flows processed: ${records}, passed: ${records}, Blocks skipped: 0, Bytes read: 0`
+    return `${this.totalsLine()}Time window: ${this.windowOfSeconds()}\n${counts}\n${this.runLine()}`
   }
 
   /** The lines of 1.6. */
-  oldLines(): string {
-    const { records, window: [first, last] } = this
-    const window = first === 0 || last === 0 ? '<unknown>' : this.timeWindow(0)
+  lines16(): string {
+    const { records } = this
     const { user, system } = process.cpuUsage(this.before)
     const used = (user + system) / 1e6
     const wall = (performance.now() - this.since) / 1000
@@ -106,7 +107,7 @@ export class Summary {
       const rate = (seconds > 0 ? records / seconds : 0).toFixed(1)
       return `${seconds.toFixed(3)}s flows/second: ${rate.padEnd(10)}`
     })
-    return `${this.totalsLine()}Time window: ${window}\n`
+    return `${this.totalsLine()}Time window: ${this.windowOfSeconds()}\n`
       + `Total flows processed: ${records}, Blocks skipped: 0, Bytes read: 0\nSys: ${bySys} Wall: ${byWall}\n`
   }
 
@@ -123,6 +124,19 @@ export class Summary {
       [octets, packets, bps, pps, bpp].map((value) => countText(value, this.style.plain))
     return `Summary: total flows: ${flows}, total bytes: ${bytes}, total packets: ${packetCount}, `
       + `avg bps: ${bits}, avg pps: ${perSecond}, avg bpp: ${perPacket}\n`
+  }
+
+  private runLine(): string {
+    const { user, system } = process.cpuUsage(this.before)
+    const wall = (performance.now() - this.since) / 1000
+    const rate = wall > 0 ? this.records / wall : 0
+    const used = `Sys: ${(system / 1e6).toFixed(4)}s User: ${(user / 1e6).toFixed(4)}s`
+    return `${used} Wall: ${wall.toFixed(4)}s flows/second: ${rate.toFixed(1)} Runtime: ${wall.toFixed(4)}s\n`
+  }
+
+  private windowOfSeconds(): string {
+    const { window: [first, last] } = this
+    return first === 0 || last === 0 ? '<unknown>' : this.timeWindow(0)
   }
 
   private timeWindow(digits: 0 | 3): string {

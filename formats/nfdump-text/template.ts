@@ -1,6 +1,8 @@
 import { FlowkitError } from '../../core/flow/errors.ts'
+import { TOKENS_1_6, TOKENS_1_7_1, TUNNEL_TOKENS_1_7_1 } from './former-tokens.ts'
 import type { Piece } from './rows.ts'
-import { findToken, OLD_TOKENS, TOKEN_NAMES, type Token } from './tokens.ts'
+import { findToken, TOKEN_NAMES, type Token } from './tokens.ts'
+import { TIMES_ONLY, tunnelLine } from './tunnel.ts'
 
 /** What a format made of tokens comes to. */
 export interface Template {
@@ -8,11 +10,22 @@ export interface Template {
   readonly header: string
   /** The same with places for full IPv6 addresses. */
   readonly wideHeader: string
+  /** Rows: before one the line of its tunnel, behind it the end of the line. */
   readonly pieces: readonly Piece[]
 }
 
-/** Lines of nfdump (src/output/output.c of 1.7.8), by name; user formats can hold them as `%line`. */
-export const LINES: Readonly<Record<string, string>> = {
+/** What a version of nfdump makes of formats. */
+export interface Edition {
+  /** Formats by name; other formats can hold them as `%line`. */
+  readonly lines: Readonly<Record<string, string>>
+  /** Tokens that differ from those of 1.7.8. */
+  readonly tokens: ReadonlyMap<string, Token>
+  /** Tokens that differ in the line of a tunnel, and ids of the fields that this has of its flow. */
+  readonly tunnel?: { readonly tokens: ReadonlyMap<string, Token>, readonly shared: readonly number[] }
+}
+
+/** Lines of nfdump (src/output/output.c of 1.7.8), by name. */
+const LINES: Readonly<Record<string, string>> = {
   line: '%ts %td %pr %sap -> %dap %pkt %byt %fl',
   gline: '%ts %td %pr %gsap -> %gdap %pkt %byt %fl',
   long: '%ts %td %pr %sap -> %dap %flg %tos %pkt %byt %fl',
@@ -27,25 +40,49 @@ export const LINES: Readonly<Record<string, string>> = {
 /** The CSV of 1.7.8. */
 export const CSV = '%ts,%td,%pr,%sa,%sp,%da,%dp,%pkt,%byt,%fl'
 
+/** 1.7.8. */
+export const NEWEST: Edition = { lines: LINES, tokens: new Map() }
+
+const { line, gline, long, glong, extended, biline, bilong } = LINES
+
+/** 1.7.1. */
+export const EDITION_1_7_1: Edition = {
+  lines: {
+    line, gline, long, glong, extended, biline, bilong,
+    nsel: '%tevt %evt %xevt %pr %sap -> %dap %xsap -> %xdap %ibyt %obyt',
+    nel: '%tevt %nevt %pr %sap -> %dap %nsap -> %ndap',
+  },
+  tokens: TOKENS_1_7_1,
+  tunnel: { tokens: TUNNEL_TOKENS_1_7_1, shared: TIMES_ONLY },
+}
+
+/** 1.6. */
+export const EDITION_1_6: Edition = { lines: { line }, tokens: TOKENS_1_6 }
+
 const WIDER = ' '.repeat(23)
 
 /** `%line` and the like in a format, replaced by what they stand for. */
-function expand(format: string): string {
-  const formats: Readonly<Record<string, string>> = { ...LINES, csv: CSV }
+function expand(format: string, formats: Readonly<Record<string, string>>): string {
   return format.replace(/%([a-z]+)(?![a-z0-9])/gi, (all, name: string) =>
     Object.hasOwn(formats, name) ? formats[name] : all)
 }
 
 /**
- * The template of a line with tokens in it, such as `%ts %pr %sap -> %dap`.
+ * The template of a line with tokens in it, such as `%ts %pr %sap -> %dap`, or of one that has a name.
  *
- * @param others tokens that differ from those of 1.7.8
  * @throws FlowkitError ERR_OPTION naming a token that there is none of
  */
-export function parseLine(format: string, others: ReadonlyMap<string, Token> = new Map()): Template {
+export function parseLine(format: string, { lines, tokens, tunnel }: Edition = NEWEST): Template {
+  const { header, wideHeader, pieces } = parseTokens(expand(format, lines), tokens)
+  const others = tunnel && parseTokens(expand(format, lines), new Map([...tokens, ...tunnel.tokens])).pieces
+  const inFront = tunnelLine([...others ?? pieces, '\n'], tunnel)
+  return { header, wideHeader, pieces: [inFront, ...pieces, '\n'] }
+}
+
+function parseTokens(format: string, others: ReadonlyMap<string, Token>): Template {
   let [header, wideHeader] = ['', '']
   const pieces: Piece[] = []
-  for (const [, name, literal] of expand(format).matchAll(/%([a-z0-9]*)|([^%]+)/gi)) {
+  for (const [, name, literal] of format.matchAll(/%([a-z0-9]*)|([^%]+)/gi)) {
     if (literal !== undefined) {
       const bytes = Buffer.from(literal).toString('latin1')
       header += ' '.repeat(bytes.length)
@@ -69,7 +106,7 @@ export function parseLine(format: string, others: ReadonlyMap<string, Token> = n
 export function parseCsv(format: string): Template {
   const names: string[] = []
   const pieces: Piece[] = []
-  for (const part of expand(format).split(',')) {
+  for (const part of expand(format, { ...LINES, csv: CSV }).split(',')) {
     const [, name] = /^ *%([a-z0-9]+) *$/i.exec(part) ?? []
     if (name === undefined) {
       const found = part.trim() === '' ? 'nothing' : `"${part.trim()}"`
@@ -82,7 +119,7 @@ export function parseCsv(format: string): Template {
     pieces.push(...token.pieces)
   }
   const header = names.join(',')
-  return { header, wideHeader: header, pieces }
+  return { header, wideHeader: header, pieces: [tunnelLine([...pieces, '\n']), ...pieces, '\n'] }
 }
 
 function unknownToken(format: string, name: string): never {
@@ -93,6 +130,3 @@ function unknownToken(format: string, name: string): never {
 function fail(format: string, why: string): never {
   throw new FlowkitError('ERR_OPTION', `Cannot use format "${format}": ${why}`)
 }
-
-/** The line of 1.6. */
-export const OLD_LINE: Template = parseLine(LINES.line, OLD_TOKENS)

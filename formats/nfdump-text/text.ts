@@ -12,7 +12,8 @@ export function plainText(text: string): string {
   return text.replace(/[\0-\x1f\x7f-\x9f]/g, '?')
 }
 
-/** A cell of a CSV, in quotes where it needs them (RFC 4180). */
+/** A cell of a CSV: as `plainText`, with nfdump's `;` for commas; in quotes where it has any (RFC 4180). */
 export function csvCell(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+  const cell = plainText(text).replaceAll(',', ';')
+  return cell.includes('"') ? `"${cell.replaceAll('"', '""')}"` : cell
 }

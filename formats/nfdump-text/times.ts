@@ -97,9 +97,9 @@ export function millis(moment: Moment, width: number): Value {
   })
 }
 
-/** A time as seconds since the epoch, `1562840411.274`. */
-export function seconds(moment: Moment): Value {
-  return thousandths(MOMENT_FIELDS[moment], 14, (context) => {
+/** A time as seconds since the epoch, `1562840411.274`, at the right end of `width` bytes. */
+export function seconds(moment: Moment, width: number = 14): Value {
+  return thousandths(MOMENT_FIELDS[moment], width, (context) => {
     const column = momentOf(context, moment)
     return column && ((row) => Math.max(0, Math.floor(column[row] / 1000)))
   })
@@ -133,21 +133,26 @@ export const duration: Value = {
 
 const rate = new Float64Array(1)
 
-/** What of a counter passed in a second, times `factor`; scaled like a counter. */
-export function perSecond(id: number, factor: number, width: number): Value {
+/**
+ * What of a counter passed in a second, times `factor`; scaled like a counter.
+ *
+ * @param isFloating whether it is divided by seconds in floating point, which may round otherwise; in a CSV
+ * it always is
+ */
+export function perSecond(id: number, factor: number, width: number, isFloating: boolean = false): Value {
   return {
     fields: [id, ID.flowStart, ID.flowEnd],
     bind(context) {
       const { out, style: { csv, plain } } = context
       const places = csv ? 0 : width
+      const inSeconds = csv || isFloating
       const column = columnOf<Float64Array>(context, id)
       const millis = durationOf(context)
       if (!column || !millis) return '0'.padStart(places)
       return (row, at) => {
         const time = millis(row)
         rate[0] = time === 0 ? 0
-          // in a CSV the peer divides by seconds in floating point, which may round otherwise
-          : Math.floor(csv ? column[row] * factor / (time / 1000) : column[row] * factor * 1000 / time)
+          : Math.floor(inSeconds ? column[row] * factor / (time / 1000) : column[row] * factor * 1000 / time)
         if (csv || plain) return putRightCount(rate, 0, places, out.view, at)
         return putScaled(rate, 0, places, out.view, at)
       }

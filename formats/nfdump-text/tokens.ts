@@ -5,7 +5,7 @@ import {
 } from './addresses.ts'
 import { accessList, event, reason } from './events.ts'
 import { application, applicationName, fragment, mplsLabel, mplsLabels } from './headers.ts'
-import { OLD_PROTOCOL_NAMES, pfAction, pfDirection, pfReason, PROTOCOL_NAMES } from './names.ts'
+import { pfAction, pfDirection, pfReason, PROTOCOL_NAMES } from './names.ts'
 import { engine, exporterId, version } from './origin.ts'
 import type { Piece, RowText, Value } from './rows.ts'
 import { csvCell, heapText, plainText } from './text.ts'
@@ -34,18 +34,20 @@ function missing(line: string, csv: string): Value {
 }
 
 const protocolNumber = number(ID.proto, 0)
-const protocolName = named(ID.proto, PROTOCOL_NAMES.map((name) => name.padEnd(5)))
 const plainProtocol = described([ID.proto], 0, ({ batch, shape: { mask } }) =>
   mask[ID.proto] ? (row) => String(batch.proto[row]).padEnd(5) : '0    ')
-const protocol: Value = {
-  fields: [ID.proto],
-  bind: (context) => {
-    const { csv, plain } = context.style
-    return (csv ? protocolNumber : plain ? plainProtocol : protocolName).bind(context)
-  },
-}
 
-const oldProtocol = named(ID.proto, OLD_PROTOCOL_NAMES.map((name) => name.padEnd(5)))
+/** The protocol by its name, but where numbers are to be plain or it is for a CSV by its number. */
+export function protocol(names: readonly string[]): Value {
+  const name = named(ID.proto, names.map((each) => each.padEnd(5)))
+  return {
+    fields: [ID.proto],
+    bind: (context) => {
+      const { csv, plain } = context.style
+      return (csv ? protocolNumber : plain ? plainProtocol : name).bind(context)
+    },
+  }
+}
 
 const direction: Value = described([ID.direction], 3, ({ batch, shape: { mask } }) =>
   mask[ID.direction] ? (row) => batch.direction[row] === 0 ? 'I' : 'E' : 'I')
@@ -74,6 +76,9 @@ const aclOutCsv = accessList(ID.outAcl, ' ', String)
 const aclOut: Value = {
   fields: [ID.outAcl], bind: (context) => (context.style.csv ? aclOutCsv : aclOutLine).bind(context),
 }
+
+/** A space that a CSV has not. */
+const besides = missing(' ', '')
 
 const ofUtc = { timesOf: ({ utcTimes }: RowText) => utcTimes, absent: NO_TIME }
 const labelsHeader = `${' '.repeat(47)}MPLS labels 1-10${' '.repeat(67)}`
@@ -129,7 +134,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   ra: ['       Router IP', 'routerIP', address(ID.exporterAddr)],
   gra: ['       Router IP(..)', '', address(ID.exporterAddr), NO_COUNTRY],
 
-  pr: ['Proto', 'proto', protocol],
+  pr: ['Proto', 'proto', protocol(PROTOCOL_NAMES)],
   flg: ['   Flags', 'flags', tcpFlags()],
   fwd: ['Fwd', 'fwdStatus', number(ID.forwardingStatus, 3)],
   tos: [' Tos', 'tos', number(ID.tos, 4)],
@@ -152,8 +157,8 @@ const TABLE: Readonly<Record<string, Row>> = {
   onam: ['Output interface name', 'outIfName', text(ID.outIfName, '', ' ')],
   sas: ['Src AS', 'srcAS', number(ID.srcAs, 6)],
   das: ['Dst AS', 'dstAS', number(ID.dstAs, 6)],
-  nas: ['Next AS', 'nextAS', number(ID.nextAs, 7)],
-  pas: ['Prev AS', 'prevAS', number(ID.prevAs, 7)],
+  nas: ['Next AS', 'nextAS', besides, number(ID.nextAs, 6)],
+  pas: ['Prev AS', 'prevAS', besides, number(ID.prevAs, 6)],
   vrf: ['  I-VRF-ID', 'ingressVrfID', number(ID.srcVrf, 10)],
   ivrf: ['  I-VRF-ID', 'ingressVrfID', number(ID.srcVrf, 10)],
   ivrfnam: ['  I-VRF-Name', 'ingressVrfName', text(ID.srcVrfName, '', ' ')],
@@ -199,8 +204,8 @@ const TABLE: Readonly<Record<string, Row>> = {
   pbstep: ['Pb-Step', 'pbStep', number(ID.portBlockStep, 7)],
   pbsize: ['Pb-Size', 'pbSize', number(ID.portBlockSize, 7)],
 
-  nbid: ['nbar ID', 'nbarID', application],
-  nbnam: ['nbar name', 'nbarName', applicationName],
+  nbid: ['nbar ID', 'nbarID', application()],
+  nbnam: ['nbar name', 'nbarName', applicationName()],
   odid: ['obsDomainID', 'obsDomainID', hex(ID.observationDomainId, 9, '0x00')],
   opid: ['  obsPointID', 'obsPointID', hex(ID.observationPointId, 10, '0x00')],
   flid: ['               flowID', 'flowID', '0x', number64(ID.flowId, 13)],
@@ -230,6 +235,7 @@ const TABLE: Readonly<Record<string, Row>> = {
   dasn: ['Dst AS organisation           ', 'dstOrg', missing('none'.padStart(30), '')],
   stor: ['STor', 'srcTor', missing('    ', '')],
   dtor: ['DTor', 'dstTor', missing('    ', '')],
+  sgt: ['  SGT  ', 'sgt', missing('    0', '0')],
   n: ['', '', '\n'],
 }
 
@@ -249,10 +255,3 @@ export function findToken(name: string): Token | undefined {
 
 /** The names of all tokens. */
 export const TOKEN_NAMES: readonly string[] = Object.keys(TABLE)
-
-/** Tokens that 1.6 has in another way: no time is the epoch, durations are seconds. */
-export const OLD_TOKENS: ReadonlyMap<string, Token> = new Map([
-  ['ts', { header: TABLE.ts[0], csv: '', wide: false, pieces: [time('start', { absent: undefined })] }],
-  ['td', { header: ' Duration', csv: '', wide: false, pieces: [durationSeconds(9)] }],
-  ['pr', { header: TABLE.pr[0], csv: '', wide: false, pieces: [oldProtocol] }],
-])

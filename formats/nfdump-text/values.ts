@@ -171,18 +171,27 @@ export function named(id: number, names: readonly string[]): Value {
   }
 }
 
-/** TCP flags as `...AP.S.`, of 8 bits; those of other protocols than TCP only where `always` is set. */
-export function tcpFlags(always: boolean = false): Value {
+/** Which TCP flags are told, and how. */
+export interface FlagsLook {
+  /** Also those of other protocols than TCP. */
+  readonly always?: boolean
+  /** As letters also where numbers are to be plain. */
+  readonly letters?: boolean
+}
+
+/** TCP flags as `...AP.S.`, of 8 bits. */
+export function tcpFlags({ always = false, letters = false }: FlagsLook = {}): Value {
   return {
     fields: [ID.tcpFlags, ID.proto],
     bind(context) {
-      const { out, style: { csv, plain } } = context
+      const { out, style } = context
+      const plain = style.plain && !style.csv && !letters
       const column = columnOf<Uint16Array>(context, ID.tcpFlags)
       const protos = columnOf<Uint8Array>(context, ID.proto)
-      if (!column || (!protos && !always)) return plain && !csv ? '       0' : FLAG_NAMES[0]
+      if (!column || (!protos && !always)) return plain ? '       0' : FLAG_NAMES[0]
       return (row, at) => {
         const flags = always || protos?.[row] === TCP ? column[row] & 255 : 0
-        if (plain && !csv) return putRight(flags, 8, out.view, at)
+        if (plain) return putRight(flags, 8, out.view, at)
         putWords(FLAG_WORDS, flags * 2, flags * 2 + 2, out.view, at)
         return at + 8
       }

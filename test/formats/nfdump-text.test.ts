@@ -65,6 +65,32 @@ const FLOWS: readonly Flow[] = [
   },
 ]
 
+/** What fixtures/nfdump/tokens.txt has been printed of. */
+const RICH: readonly Flow[] = [
+  {
+    ...COMMON, type: FLOW_TYPE.IPFIX, flow_start: micros('2026-11-20T23:00:01.007'),
+    flow_end: micros('2026-11-22T00:00:01.270'), bytes: 1_250_000, packets: 999_999, flows: 12,
+    out_bytes: 2 ** 40, out_packets: 1_000_000, src_addr: '2001:db8:0:1:2:3:4:5', dst_addr: '2001:db8::46',
+    src_mask: 48, dst_mask: 64, proto: 58, icmp_type: 129, icmp_code: 3, min_ttl: 1, max_ttl: 255,
+    ip_flags: 0x40, in_if: 12, out_if: 10, next_as: 4_200_000_001, prev_as: 64_496, src_vrf: 7, dst_vrf: 4_000_000_000,
+    exporter_addr: '2001:db8:ffff:ffff:ffff:ffff:ffff:1', observation_point_id: 77n, user_name: 'alice',
+    application_id: Buffer.from('0d0001bb', 'hex'), tcp_flags: 0xc2,
+    pf_action: 1, pf_reason: 4, pf_direction: 1, pf_rule: 42, in_if_name: 'em0',
+  },
+  {
+    ...COMMON, flow_start: micros('2026-11-20T22:59:27.173'), flow_end: micros('2026-11-20T22:59:27.173'),
+    event_time: micros('2026-11-20T22:59:27.042'), bytes: 5, packets: 1, src_addr: '10.20.2.25',
+    dst_addr: '198.51.100.22', src_port: 34663, dst_port: 22, proto: 6, post_nat_src_addr: '192.0.2.16',
+    post_nat_dst_addr: '198.51.100.22', post_napt_src_port: 20650, post_napt_dst_port: 22, firewall_event: 9,
+    firewall_ext_event: 1003, flow_id: 1704580019n, user_name: 'bob, the second', port_block_start: 1024,
+    port_block_end: 2047, port_block_step: 1, port_block_size: 64,
+  },
+  {
+    ...COMMON, exporter_addr: '0.0.0.0', proto: 17, flow_start: 1000, flow_end: 2000, src_addr: '192.0.2.1',
+    dst_addr: '192.0.2.2',
+  },
+]
+
 test('where there are no flows, lines and blocks say so', () => {
   assert.equal(textOf(findFormat('raw'), []), 'No matching flows\n')
   assert.equal(textOf(findFormat('line'), [], { quiet: true }), 'No matching flows\n')
@@ -78,11 +104,22 @@ for (const section of texts.split(/^=== /m).slice(1)) {
   const [, name, option] = /^(.*?)(?: -([6N]))?$/.exec(title)!
   test(`five flows are printed as by nfdump: ${title}`, () => {
     // nfcapd 1.7.1 leaves the times of flows in events 0
-    const flows = name.endsWith('1.7.1') || name === 'pipe' ? FLOWS.map((flow) => (
+    const flows = name.includes('-1.7.1') || name === 'pipe' ? FLOWS.map((flow) => (
       flow.event_time === undefined ? flow : { ...flow, flow_start: 0, flow_end: 0 }
     )) : FLOWS
-    const request = { ipv6Full: option === '6', plainNumbers: option === 'N', quiet: name.startsWith('fmt:') }
+    const request = { ipv6Full: option === '6', plainNumbers: option === 'N', quiet: name.startsWith('fmt') }
     const [printed] = textOf(findFormat(name), flows, request).split(/^Summary/m)
+    assert.equal(printed, section.slice(title.length + 1))
+  })
+}
+
+const tokens = readFileSync(new URL('../fixtures/nfdump/tokens.txt', import.meta.url), 'utf8')
+
+for (const section of tokens.split(/^=== /m).slice(1)) {
+  const [title] = section.split('\n', 1)
+  const [, name, option] = /^(.*?)(?: -([6N]))?$/.exec(title)!
+  test(`tokens are printed as by nfdump: ${title}`, () => {
+    const [printed] = textOf(findFormat(name), RICH, { plainNumbers: option === 'N' }).split(/^Summary/m)
     assert.equal(printed, section.slice(title.length + 1))
   })
 }
@@ -136,7 +173,13 @@ Time window: 2026-11-20 23:00:01 - 2026-11-20 23:00:01
 `)
   assert.match(after, new RegExp('^Total flows processed: 2, Blocks skipped: 0, Bytes read: 0\n'
     + 'Sys: \\d+\\.\\d{3}s flows/second: \\S+ +Wall: \\d+\\.\\d{3}s flows/second: \\S+ +\n$'))
-  assert.ok(textOf(findFormat('line-1.6'), []).includes('\nNo matched flows\nSummary: total flows: 0,'))
+  const none = textOf(findFormat('line-1.6'), []).split('\n')
+  assert.deepEqual(none.slice(0, 4), [
+    'Date first seen          Duration Proto      Src IP Addr:Port          Dst IP Addr:Port   Packets    Bytes Flows',
+    'Summary: total flows: 0, total bytes: 0, total packets: 0, avg bps: 0, avg pps: 0, avg bpp: 0',
+    'Time window: <unknown>', 'Total flows processed: 0, Blocks skipped: 0, Bytes read: 0',
+  ])
+  assert.equal(textOf(findFormat('line-1.6'), [], { quiet: true }), '')
 })
 
 test('formats of tokens hold text, lines by name and other formats', () => {
@@ -159,6 +202,7 @@ test('formats of tokens hold text, lines by name and other formats', () => {
 test('what is wrong with a format of tokens is said', () => {
   const wrong = new Map([
     ['fmt:%ts %xyz', /Cannot use format "fmt:%ts %xyz": there is no token %xyz, but .*%ts .*%pkt /],
+    ['fmt-1.7.1:%ts %trec', /there is no token %trec, but/],
     ['fmt:100%', /there is no token %, but/], ['%TS', /no token %TS/], ['fmt:%constructor', /no token %constr/],
     ['csv:%sa,%sap', /Cannot use format "csv:%sa,%sap": %sap has no column in a CSV/],
     ['csv:%sa,,%da', /expected a token like %ts, found nothing/], ['csv:sa', /found "sa"/],
@@ -185,11 +229,41 @@ ${rowOf('line', FLOWS[2])}${rowOf('line', FLOWS[0])}`)
   assert.deepEqual([object.src4_tun_ip, object.tun_proto], ['192.0.2.1', 47])
 })
 
+test('a tunnel of 1.7.1 has the times of its flow, in data without its addresses', () => {
+  const flow: Flow = {
+    ...FLOWS[2], tun_proto: 47, tun_src_addr: '192.0.2.1', tun_dst_addr: '192.0.2.2',
+  }
+  assert.equal(rowOf('line-1.7.1', flow), `\
+2026-11-20 22:59:40.735     00:00:05.000 GRE          192.0.2.1:0     ->        192.0.2.2:0            0        0     0
+${rowOf('line', FLOWS[2])}`)
+  const over6 = { ...flow, tun_src_addr: '2001:db8::1', tun_dst_addr: '2001:db8::2' }
+  const [tunnel] = rowOf('nfdump-csv-1.7.1', over6).split('\n')
+  assert.match(tunnel, /^2026-11-20 22:59:40,2026-11-20 22:59:45,5\.000,::,::,0,0,GRE,\.{8},0,0,0,0,0,/)
+  assert.equal(rowOf('pipe', flow).split('\n')[0], '2|1795215580735|1795215585735|47|'
+    + '0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0|0')
+})
+
+test('in the CSV of 1.7.1 a flow that ends before it starts takes nearly 2^64 ms', () => {
+  const [flow] = FLOWS
+  const swapped = { ...flow, flow_start: flow.flow_end!, flow_end: flow.flow_start! }
+  assert.equal(rowOf('nfdump-csv-1.7.1', swapped).split(',')[2], '18446744073709552.000')
+  assert.ok(rowOf('line-1.7.1', swapped).includes('    00:00:00.000 '))
+})
+
+test('where there are no flows, 1.7.1 counts none', () => {
+  assert.match(textOf(findFormat('long-1.7.1'), []), new RegExp([
+    '^Date first seen             Duration     Proto .* Flags Tos  Packets    Bytes Flows', 'No matching flows',
+    'Summary: total flows: 0, total bytes: 0, total packets: 0, avg bps: 0, avg pps: 0, avg bpp: 0',
+    'Time window: <unknown>', 'Total flows processed: 0, passed: 0, Blocks skipped: 0, Bytes read: 0',
+    'Sys: 0\\.\\d{4}s User: \\d\\.\\d{4}s Wall: .*\n$',
+  ].join('\n')))
+})
+
 test('text from exporters cannot break out of its line, cell or string', () => {
   const flow: Flow = { in_if_name: 'a\n"b", c\t\u007f', user_name: '"\\\r\n€', pf_action: 1 }
   assert.equal(rowOf('fmt:%inam|%uname|', flow), ' a?"b", c??|"\\??€|\n')
   assert.equal(textOf(findFormat('csv:%inam,%uname'), [flow]),
-    'inIfName,nselUser\n" a\n""b"", c\t\x7f","""\\\r\n€"\n')
+    'inIfName,nselUser\n" a?""b""; c??","""\\??€"\n')
   assert.equal((JSON.parse(rowOf('nfdump-ndjson', flow)) as { user_name: string }).user_name, '"\\\r\n€')
   assert.ok(!rowOf('raw', flow).includes('\t'))
 })
