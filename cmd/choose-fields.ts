@@ -1,5 +1,6 @@
-import { FIELDS, type Field } from '../core/flow/fields.ts'
+import { FIELDS, findField, type Field } from '../core/flow/fields.ts'
 import { CORE_FIELDS } from '../core/flow/sql.ts'
+import { fieldByAnyName } from '../formats/named-rows.ts'
 import { fieldNamed } from './inputs.ts'
 
 /** What `--fields` names. */
@@ -10,10 +11,14 @@ export interface ChosenFields {
   readonly extras: boolean
 }
 
-/** The fields that names, `core` and `all` stand for. @throws FlowkitError ERR_OPTION about an unknown one */
+/**
+ * The fields that names stand for, flowkit's own or another's that `--names` knows, and `core` and `all`.
+ *
+ * @throws FlowkitError ERR_OPTION about an unknown one
+ */
 export function chooseFields(names: readonly string[]): ChosenFields {
   const fields = names.flatMap((name): readonly Field[] => (
-    name === 'all' ? FIELDS : name === 'core' ? CORE_FIELDS : [fieldNamed(name)]
+    name === 'all' ? FIELDS : name === 'core' ? CORE_FIELDS : [findField(name) ?? fieldByAnyName(name) ?? fieldNamed(name)]
   ))
   return { fields: [...new Set(fields.map(({ id }) => id))], extras: names.includes('all') }
 }

@@ -7,7 +7,7 @@ import type { FlowReader } from '../core/flow/stream.ts'
 import type { AddressSet } from '../core/steps/address-set.ts'
 import type { FlowFormat } from '../formats/format.ts'
 import { FORMATS } from '../formats/index.ts'
-import { findInputs, readInputs } from '../formats/locations.ts'
+import { findFormat, findInputs, readInputs } from '../formats/locations.ts'
 import { isWritable, openOutput, type Output, type OutputRequest } from '../formats/outputs.ts'
 import { chooseFields } from './choose-fields.ts'
 import { choice, defineCommand, duration, type Command } from './command.ts'
@@ -103,7 +103,7 @@ export const convert: Command = defineCommand({
     refuseUnfollowed(options)
     const { words, ...window } = await resolveWords([...places, ...filters], options, io)
     const chosen = options.store ?? options.fields
-    const map = options.map && new Map(options.map.map(pairOf))
+    const map = options.map && mapOf(options.map)
     const { steps, originals } = await stepsOf(options)
     const writing: OutputRequest = {
       ...chosen ? chooseFields(chosen) : { extras: true },
@@ -111,7 +111,6 @@ export const convert: Command = defineCommand({
       ...options.toVersion !== undefined && { version: options.toVersion },
       ...options.compression !== undefined && { compression: options.compression },
       ...options.split !== undefined && { split: options.split * 1000 },
-      ...map && { map },
       textAddresses: options.addresses === 'text',
       force: options.force,
       print: (bytes) => io.write(bytes),
@@ -138,16 +137,24 @@ export const convert: Command = defineCommand({
 
     if (options.follow) {
       const { fromFormat, state, rotate } = options
+      const isNamed = fromFormat === undefined || findFormat(fromFormat).isNamed
       const output = await followInto({
-        ...window, words, fromFormat, asked, faults, place, writing, steps, state, rotate,
+        ...window, words, fromFormat, asked, faults, place, steps, state, rotate,
+        writing: { ...writing, ...map && !isNamed && { map } },
         onRead: (rows) => { read += rows },
         onKept: (rows) => { kept += rows },
       }, io)
       tell(conversion(output, words.length), false)
       return faults.count > 0 ? 3 : 0
     }
-    const inputs = await findInputs(words, options.fromFormat, io.stdin)
-    const output = await openOutput(place, writing)
+    const inputs = await findInputs(words, options.fromFormat, io.stdin, io.talk.info)
+    const isNamed = inputs.some(({ format }) => format.isNamed)
+    const output = await openOutput(place, { ...writing, ...map && !isNamed && { map } })
+    if (options.verify && !isReadable(output.format)) {
+      await output.writer.abort()
+      const why = `${output.format.name} cannot be read again`
+      throw new FlowkitError('ERR_OPTION', `Cannot use --verify with "${place}": ${why}`)
+    }
     const reader = readInputs(inputs, asked, faults.report)
     const done = io.talk.progress(() => `${read} flows converted`)
     let flows = counted(reader, (rows) => { read += rows })
@@ -188,18 +195,28 @@ function refuseUnfollowed(
   if (follow && wrong) throw new FlowkitError('ERR_OPTION', `Cannot use ${wrong} with --follow`)
 }
 
-/** Whether addresses that were to be replaced are in the output; says so. */
+/** Whether addresses that were to be replaced are, or may be, left in the output; says so. */
 async function isLeaky(
   place: string, format: FlowFormat, originals: AddressSet, { stdin, talk }: Io,
 ): Promise<boolean> {
   const inputs = await findInputs([place], statSync(place).isDirectory() ? undefined : format.name, stdin)
   const fields = FIELDS.map(({ id }) => id)
   let count = 0
-  for await (const batch of readInputs(inputs, { fields }, () => {})) count += originals.countIn(batch)
-  if (originals.isFull) talk.warn('there are more addresses than can be looked for: some were not')
-  if (count > 0) talk.warn(`${place}: ${amount(count, 'address')} of it were in the input too`)
-  else talk.info(`${place}: no address of the input is in it`)
-  return count > 0
+  let isWhole = !originals.isFull
+  if (!isWhole) talk.warn('there are more addresses than can be looked for: some were not')
+  const reader = readInputs(inputs, { fields }, ({ input, reason }) => {
+    talk.warn(`Cannot look for addresses in ${input}: ${reason}`)
+    isWhole = false
+  })
+  for await (const batch of reader) count += originals.countIn(batch)
+  if (count > 0) talk.warn(`${place}: ${amount(count, 'address')} of the input left in it`)
+  else if (isWhole) talk.info(`${place}: no address of the input is left in it`)
+  return count > 0 || !isWhole
+}
+
+/** Whether what was written in a format can be read. */
+function isReadable({ decoder, open }: FlowFormat): boolean {
+  return decoder !== undefined || open !== undefined
 }
 
 /** The flows of a reader, counted on their way. */
@@ -208,6 +225,14 @@ async function* counted(reader: FlowReader, count: (rows: number) => void): Flow
     count(batch.length)
     yield batch
   }
+}
+
+/** What fields are called. @throws FlowkitError ERR_OPTION, also where a field or a name comes twice */
+function mapOf(texts: readonly string[]): Map<string, string> {
+  const map = new Map(texts.map(pairOf))
+  if (map.size === texts.length && new Set(map.values()).size === map.size) return map
+  const wanted = 'expected each field, and each name, once'
+  throw new FlowkitError('ERR_OPTION', `Cannot use map "${texts.join()}": ${wanted}`)
 }
 
 /** `FIELD=NAME`. @throws FlowkitError ERR_OPTION */

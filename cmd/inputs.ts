@@ -70,7 +70,7 @@ export async function resolveRequest(
   args: readonly string[], options: InputOptions, io: Io,
 ): Promise<Request> {
   const { words, ...rest } = await resolveWords(args, options, io)
-  return { inputs: await findInputs(words, options.fromFormat, io.stdin), ...rest }
+  return { inputs: await findInputs(words, options.fromFormat, io.stdin, io.talk.info), ...rest }
 }
 
 /** As `resolveRequest`, but nothing is opened. */

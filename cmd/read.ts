@@ -112,7 +112,7 @@ export const read: Command = defineCommand({
       faults.finish()
       return faults.count === 0 ? 0 : 3
     }
-    const found = await findInputs(words, options.fromFormat, io.stdin)
+    const found = await findInputs(words, options.fromFormat, io.stdin, io.talk.info)
     const headed = withHeadings(found, options.flowsOnly ? () => '' : output.heading ?? (() => ''))
     const { inputs } = headed
     const reader = sort && !options.summary

@@ -3,7 +3,7 @@ import type { Column, FlowBatch } from '../core/flow/batch.ts'
 import { ByteWriter, putIpv4, putMac, SLACK } from '../core/flow/byte-writer.ts'
 import type { ElementValue } from '../core/flow/element-value.ts'
 import { FIELDS, ID, type Field, type FieldType } from '../core/flow/fields.ts'
-import { fieldLabel, type NameSet } from '../core/flow/labels.ts'
+import { outputLabel, type Labelling } from '../core/flow/labels.ts'
 import { FLOW_TYPES } from '../core/flow/names.ts'
 import type { Shape } from '../core/flow/shape.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
@@ -32,6 +32,7 @@ export const cbor: FlowFormat = {
   name: 'cbor',
   summary: 'CBOR sequence: a header, then blocks of rows as arrays',
   extensions: ['.cbor', '.cborseq'],
+  isNamed: true,
   probe: probeCbor,
   decoder: cborDecoder,
   encoder,
@@ -48,7 +49,8 @@ const TYPE_BYTES = FLOW_TYPES.map((name) => Uint8Array.of(TEXT | name.length, ..
 /** Longest value of fixed size: the text of an IPv6 address and its head. */
 const MAX_VALUE = 48
 
-function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): FlowEncoder {
+function encoder(request: WriteRequest): FlowEncoder {
+  const { fields, extras = false } = request
   const writer = new CborWriter(extras)
   const chosen = fields && [...new Set(fields)].map((id) => FIELDS[id])
   let columns: readonly Field[] | undefined
@@ -56,13 +58,13 @@ function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): F
   function encode(batch: FlowBatch): Uint8Array {
     if (batch.length === 0) return writer.take(0)
     const needed = chosen ?? columnsOf(batch, columns)
-    const at = needed === columns ? 0 : writer.head(needed, names)
+    const at = needed === columns ? 0 : writer.head(needed, request)
     columns = needed
     return writer.take(writer.block(batch, at))
   }
 
   function finish(): Uint8Array {
-    return writer.take(columns ? 0 : writer.head(chosen ?? [], names))
+    return writer.take(columns ? 0 : writer.head(chosen ?? [], request))
   }
 
   return { encode, finish }
@@ -93,10 +95,10 @@ class CborWriter extends ByteWriter {
   }
 
   /** Write a header at the start of the buffer, for these columns from here on. @returns its length */
-  head(columns: readonly Field[], names: NameSet): number {
+  head(columns: readonly Field[], labelling: Labelling): number {
     this.columns = columns
     this.kinds = new WeakMap()
-    const fields = columns.map((field) => fieldLabel(field, names))
+    const fields = columns.map((field) => outputLabel(field, labelling))
     const types = columns.map(({ id, type }) => id === ID.type ? 'text' : TYPE_NAMES[type])
     let at = this.start(MAP, 4, 0)
     at = this.value(1, this.value('flowkit', at))

@@ -47,6 +47,12 @@ export function csvDecoder(options: NamedRowsOptions, onFault: (fault: Fault) =>
     }
   }
 
+  /** Report a record whose quotes have no end that can be found. */
+  function refuseQuotes(what: string, offset: number): void {
+    const reason = `Cannot read CSV record: the end of its quotes expected, none found, ${what}`
+    onFault({ code: 'ERR_MALFORMED', reason, offset })
+  }
+
   function takeAll(text: Buffer, at: number, batch: FlowBatch, offset: number): number {
     while (!isFull(batch) && at < text.length) {
       const behind = rows ? takeRow(rows, text, at) : UNUSUAL
@@ -56,8 +62,12 @@ export function csvDecoder(options: NamedRowsOptions, onFault: (fault: Fault) =>
       }
       const end = recordEnd(text, at)
       if (end < 0) {
-        if (text.length - at > MOST_BYTES) throw tooLong(offset + at)
-        break
+        if (text.length - at <= MOST_BYTES) break
+        const newline = text.indexOf(NEWLINE, at)
+        if (newline < 0) throw tooLong(offset + at)
+        refuseQuotes('the line is left out', offset + at)
+        at = newline + 1
+        continue
       }
       take(text.toString('utf8', at, end).replace(/\r$/, ''), offset + at, batch)
       at = end + 1
@@ -78,7 +88,11 @@ export function csvDecoder(options: NamedRowsOptions, onFault: (fault: Fault) =>
       }
     },
     end(batch, rest = new Uint8Array(0)) { // the last line may do without its end
-      take(Buffer.from(rest).toString('utf8').replace(/\r$/, ''), consumed, batch)
+      const text = Buffer.from(rest).toString('utf8').replace(/\r$/, '')
+      const lines = text.replace(/\n$/, '').split('\n').length
+      const isOpen = text.split('"').length % 2 === 0
+      if (isOpen && lines > 1) refuseQuotes(`${lines} lines are left out`, consumed)
+      else take(text, consumed, batch)
       return rest.length
     },
   }

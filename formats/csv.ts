@@ -1,6 +1,6 @@
 import { CORE_FIELDS } from '../core/flow/sql.ts'
-import { fieldMask, type Field } from '../core/flow/fields.ts'
-import { fieldLabel, printedFields } from '../core/flow/labels.ts'
+import { fieldMask, ID, type Field } from '../core/flow/fields.ts'
+import { outputLabel, printedFields } from '../core/flow/labels.ts'
 import { loseFields, newLoss } from '../core/flow/loss.ts'
 import type { Shape } from '../core/flow/shape.ts'
 import type { FlowEncoder } from '../core/flow/stream.ts'
@@ -20,6 +20,7 @@ export const csv: FlowFormat = {
   name: 'csv',
   summary: 'Comma-separated values with a header',
   extensions: ['.csv'],
+  isNamed: true,
   probe: (head) => {
     const names = headerNames(head)
     const known = names.filter((name) => fieldByAnyName(name) !== undefined)
@@ -31,9 +32,15 @@ export const csv: FlowFormat = {
   encoder,
 }
 
-function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): FlowEncoder {
+/** Fields that are digits of others. */
+const NANOSECONDS: Readonly<Record<number, number>> = {
+  [ID.flowStart]: ID.flowStartNs, [ID.flowEnd]: ID.flowEndNs,
+}
+
+function encoder(request: WriteRequest): FlowEncoder {
+  const { fields, extras = false } = request
   const columns = fields ? printedFields(fields) : CORE_FIELDS
-  const labels = columns.map((field) => fieldLabel(field, names))
+  const labels = columns.map((field) => quoted(outputLabel(field, request)))
   const header = `${[...labels, ...extras ? ['extras'] : []].join()}\n`
   const rows = new RowWriter({ json: false, extras, end: '\n', layout: (shape) => layoutOf(columns, shape) })
   let started = false
@@ -42,7 +49,7 @@ function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): F
     started = true
     return rows.text(header, 0)
   }
-  const carried = fieldMask(columns.map(({ id }) => id))
+  const carried = fieldMask(columns.flatMap(({ id }) => id in NANOSECONDS ? [id, NANOSECONDS[id]] : [id]))
   const loss = newLoss()
   return {
     encode(batch) {
@@ -52,6 +59,11 @@ function encoder({ fields, extras = false, names = 'flowkit' }: WriteRequest): F
     finish: () => rows.take(head()),
     loss: () => loss,
   }
+}
+
+/** A name as a cell. */
+function quoted(name: string): string {
+  return /[",\r\n]/.test(name) ? `"${name.replaceAll('"', '""')}"` : name
 }
 
 /** Absent cells are commas in the literal of the next one, or in the tail. */

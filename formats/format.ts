@@ -79,6 +79,8 @@ export interface FlowFormat {
   readonly name: string
   readonly summary: string
   readonly extensions: readonly string[]
+  /** Fields have names in it, which may be others: those of `map` in requests. */
+  readonly isNamed?: boolean
   /** How sure, 0 to 100, that a file beginning with `head` is in this format. */
   probe?(head: Uint8Array): number
   decoder?(request: ReadRequest): FlowDecoder

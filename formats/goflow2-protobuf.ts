@@ -5,7 +5,7 @@ import { parsed } from '../core/flow/parse-bytes.ts'
 import { loseFields, newLoss } from '../core/flow/loss.ts'
 import type { FlowDecoder, FlowEncoder } from '../core/flow/stream.ts'
 import type { FlowFormat, ReadRequest } from './format.ts'
-import { CARRIED, goflow2Target } from './goflow2/keys.ts'
+import { CARRIED, goflow2Target, loseSecondMacs } from './goflow2/keys.ts'
 import { messageKeys } from './goflow2/message.ts'
 import { Goflow2MessageWriter } from './goflow2/message-writer.ts'
 import { isSflow, MessageScanner, readVarint } from './goflow2/message-scanner.ts'
@@ -123,6 +123,7 @@ function looksRight(head: Uint8Array): boolean {
     } catch {
       return false
     }
+    if (at === head.length - 1 && head[at] === NEWLINE) at++
     if (at >= head.length) break // the file, or what is looked at of it, ends here
   }
   return at === head.length || count >= 2
@@ -139,6 +140,7 @@ function encoder(): FlowEncoder {
   return {
     encode(batch) {
       loseFields(loss, batch, carried, false)
+      loseSecondMacs(loss, batch)
       return writer.take(writer.rows(batch))
     },
     loss: () => loss,

@@ -1,6 +1,6 @@
 /** JSON objects one after the other: lines, an array, or just so. */
 import type { FlowBatch } from '../core/flow/batch.ts'
-import { FlowkitError } from '../core/flow/errors.ts'
+import { textStart } from '../core/flow/byte-order-mark.ts'
 import type { Fault, FlowDecoder } from '../core/flow/stream.ts'
 import { JsonScanner, OTHER_KIND, type KindKey } from './json-scanner.ts'
 import { isFull, namedRows, type NamedRowsOptions, type StoreRow } from './named-rows.ts'
@@ -38,9 +38,12 @@ export function jsonDecoder(
   if (kind) scanners.push(new JsonScanner(optionsOf(true), kind, true))
   let usual = 0 // which of them has read the last object
   let consumed = 0 // bytes of the input before the ones at hand
+  let isTooLong = false // an object, whose line is passed over
 
   function store(text: string, batch: FlowBatch): void {
-    const object = JSON.parse(text.replace(LARGE, '$1"$2"')) as Record<string, unknown>
+    const value: unknown = JSON.parse(text.replace(LARGE, '$1"$2"'))
+    if (typeof value !== 'object' || value === null) throw new SyntaxError(`{ expected, ${text} found`)
+    const object = value as Record<string, unknown>
     const keys = Object.keys(object)
     const isSpecial = kind !== undefined && object[kind.key] === kind.value
     const list = `${isSpecial}\n${keys.join('\n')}`
@@ -62,7 +65,17 @@ export function jsonDecoder(
   /** Read objects as long as there are some. @returns the offset of the first byte not consumed */
   function take(text: Buffer, at: number, batch: FlowBatch, offset: number): number {
     const view = new DataView(text.buffer, text.byteOffset, text.length)
+    if (offset + at === 0) {
+      const start = textStart(text, at)
+      if (start < 0) return at
+      at = start
+    }
     while (!isFull(batch)) {
+      if (isTooLong) {
+        const newline = text.indexOf(NEWLINE, at)
+        isTooLong = newline < 0
+        at = isTooLong ? text.length : newline
+      }
       while (at < text.length && BETWEEN[text[at]] === 1) at++
       if (at === text.length) break
       const behind = text[at] === OPEN ? scan(text, view, at) : -1
@@ -72,8 +85,11 @@ export function jsonDecoder(
       }
       const end = text[at] === OPEN ? objectEnd(text, at) : lineEnd(text, at)
       if (end < 0) {
-        if (text.length - at > MOST_BYTES) throw tooLong(offset + at)
-        break
+        if (text.length - at <= MOST_BYTES) break
+        isTooLong = true
+        const reason = `Cannot read JSON object: at most ${MOST_BYTES} bytes are expected`
+        onFault({ code: 'ERR_LIMIT', reason, offset: offset + at })
+        continue
       }
       try {
         store(text.toString('utf8', at, end), batch)
@@ -124,11 +140,6 @@ function objectEnd(bytes: Uint8Array, at: number): number {
 /** The end of a line that is no object; -1 if it is not there. */
 function lineEnd(bytes: Uint8Array, at: number): number {
   return bytes.indexOf(NEWLINE, at)
-}
-
-function tooLong(offset: number): FlowkitError {
-  const reason = `Cannot read JSON object at byte ${offset}: at most ${MOST_BYTES} bytes are expected`
-  return new FlowkitError('ERR_LIMIT', reason)
 }
 
 /** The keys of the first object that a file begins with, as far as they are there. */

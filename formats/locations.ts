@@ -1,18 +1,22 @@
 import { createReadStream } from 'node:fs'
-import { access, glob, open, readdir, stat } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { access, glob, open, stat } from 'node:fs/promises'
+import { getSystemErrorMessage } from 'node:util'
 import { isArchive } from '../core/archive/places.ts'
 import { ByteSource, readToFailure } from '../core/compress/byte-source.ts'
 import { unwrap, wrappingOf, type Wrapping } from '../core/compress/unwrap.ts'
 import { filterFlows, tagFlows } from '../core/filter/filter.ts'
 import { overlaps } from '../core/filter/window.ts'
+import type { FlowBatch } from '../core/flow/batch.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
+import { loseSaturated, type Loss } from '../core/flow/loss.ts'
 import { readFlows, readRows, type Fault, type FlowReader, type InputFault } from '../core/flow/stream.ts'
 import type { CounterReader, CounterRow } from '../core/netflow/sflow/counter-row.ts'
 import { chunksOfFile } from './file-chunks.ts'
+import { filesBelow } from './files-below.ts'
 import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 import { FORMATS } from './index.ts'
 import { formatOf } from './nfdump-text.ts'
+import { spooled } from './spooled.ts'
 import { tellFormat } from './tell.ts'
 
 export type { InputFault }
@@ -39,21 +43,34 @@ const UNKNOWN: FlowFormat = { name: 'unknown', summary: 'damaged', extensions: [
 /**
  * The inputs that words of the command line name: files, folders (an archive, or every flow file below it in
  * name order), globs, `-` for standard input. What is compressed is unpacked, and faults tell offsets in what
- * was unpacked.
+ * was unpacked. One of several that is empty, or damaged where it begins, is a fault when it is read.
  *
  * @param formatName the format to take them for, instead of looking at their first bytes
+ * @param onNote told in a sentence which files of folders were taken for no flow files
  * @throws FlowkitError or a system error when one cannot be opened or its format cannot be told
  */
 export async function findInputs(
   words: readonly string[], formatName: string | undefined, stdin: AsyncIterable<Uint8Array>,
+  onNote: (note: string) => void = () => {},
 ): Promise<Input[]> {
   const forced = formatName === undefined ? undefined : findFormat(formatName)
   const inputs: Input[] = []
   for (const word of words) {
-    if (word === '-') inputs.push(await inputOfStream('standard input', stdin, forced))
-    else inputs.push(...await inputsOfWord(word, forced))
+    const isStdin = word === '-'
+    try {
+      if (isStdin) inputs.push(await inputOfStream('standard input', stdin, forced))
+      else inputs.push(...await inputsOfWord(word, forced, onNote))
+    } catch (error) {
+      if (words.length === 1 || !(error instanceof FlowkitError) || isRefusal(error)) throw error
+      inputs.push(brokenInput(isStdin ? 'standard input' : word, error))
+    }
   }
   return inputs
+}
+
+/** Whether an error is about what was asked for, and not about one input beside which others can be read. */
+function isRefusal({ code }: FlowkitError): boolean {
+  return code === 'ERR_OPTION' || code === 'ERR_UNSUPPORTED'
 }
 
 /**
@@ -76,7 +93,17 @@ export function findFormat(name: string): FlowFormat {
 export function readInputs(
   inputs: readonly Input[], request: Omit<ReadRequest, 'onFault'>, onFault: (fault: InputFault) => void,
 ): FlowReader {
-  return inTurn(inputs, (input, report) => input.open({ ...request, onFault: report }), onFault)
+  const { loss } = request
+  const open = (input: Input, report: (fault: Fault) => void) => input.open({ ...request, onFault: report })
+  return inTurn(inputs, loss ? (...args) => countSaturated(open(...args), loss) : open, onFault)
+}
+
+/** Enter counters that were cut to what a batch holds. */
+async function* countSaturated(flows: FlowReader, loss: Loss): AsyncGenerator<FlowBatch> {
+  for await (const batch of flows) {
+    if (batch.saturated > 0) loseSaturated(loss, batch)
+    yield batch
+  }
 }
 
 /**
@@ -108,43 +135,78 @@ async function* inTurn<Rows>(
   }
 }
 
-async function inputsOfWord(word: string, forced: FlowFormat | undefined): Promise<Input[]> {
+async function inputsOfWord(
+  word: string, forced: FlowFormat | undefined, onNote: (note: string) => void,
+): Promise<Input[]> {
   const info = await stat(word).catch((error: NodeJS.ErrnoException) => error)
   if (!(info instanceof Error)) {
     if (!info.isFile() && !info.isDirectory()) { // a pipe has a name, but can be read only once
       return [await inputOfStream(word, createReadStream(word), forced)]
     }
     const isOne = !info.isDirectory() || forced?.open || await isArchive(word)
-    return isOne ? [await inputOfPath(word, forced)] : inputsBelow(word, forced)
+    return isOne ? [await inputOfPath(word, forced)] : inputsBelow(word, forced, onNote)
   }
   if (info.code !== 'ENOENT' || !/[*?[{]/.test(word)) throw info
+  const paths = (await Array.fromAsync(glob(word))).sort()
+  if (paths.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot open "${word}": nothing matches`)
   const inputs: Input[] = []
-  for (const path of (await Array.fromAsync(glob(word))).sort()) {
-    const input = await unlessGone(path, () => inputOfPath(path, forced))
-    if (input) inputs.push(passedOverIfGone(path, input))
+  for (const path of paths) {
+    try {
+      if (await isFolder(path)) inputs.push(...await inputsOfWord(path, forced, onNote))
+      else inputs.push(...await inputFound(path, forced))
+    } catch (error) {
+      if (paths.length === 1 || !(error instanceof FlowkitError) || isRefusal(error)) throw error
+      inputs.push(brokenInput(path, error))
+    }
   }
-  if (inputs.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot open "${word}": nothing matches`)
   return inputs
 }
 
 /** The flow files below a folder, in name order. */
-async function inputsBelow(folder: string, forced: FlowFormat | undefined): Promise<Input[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-    .filter((file) => !/(^|[/\\])\./.test(relative(folder, file))) // what begins with a dot is unfinished
+async function inputsBelow(
+  folder: string, forced: FlowFormat | undefined, onNote: (note: string) => void,
+): Promise<Input[]> {
   const inputs: Input[] = []
-  for (const path of files.sort()) {
+  const others: string[] = []
+  for (const path of await filesBelow(folder)) {
     try {
-      const input = await unlessGone(path, () => inputOfPath(path, forced))
-      if (input) inputs.push(passedOverIfGone(path, input))
+      inputs.push(...await inputFound(path, forced))
     } catch (error) {
       if (!(error instanceof FlowkitError)) throw error
-      const isOther = error.code === 'ERR_UNSUPPORTED' || error.code === 'ERR_INPUT' // no flow file, it seems
-      if (!isOther) inputs.push(brokenInput(path, error))
+      if (error.code === 'ERR_UNSUPPORTED') others.push(path) // no flow file, it seems
+      else if (error.code !== 'ERR_INPUT') inputs.push(brokenInput(path, error)) // else it is empty
     }
   }
-  if (inputs.length > 0) return inputs
-  throw new FlowkitError('ERR_INPUT', `Cannot read "${folder}": the folder holds no flow files`)
+  if (inputs.length === 0) {
+    throw new FlowkitError('ERR_INPUT', `Cannot read "${folder}": the folder holds no flow files`)
+  }
+  if (others.length > 0) {
+    const what = others.length === 1 ? '1 file' : `${others.length} files`
+    onNote(`${folder}: ${what} left out whose format cannot be told, such as ${others[0]}`)
+  }
+  return inputs
+}
+
+/**
+ * The input that a file is which was found, none if it has expired since. One that may not be opened is a
+ * fault. Throws as `inputOfPath`, but no system error.
+ */
+async function inputFound(path: string, forced: FlowFormat | undefined): Promise<Input[]> {
+  let why = 'its name is not UTF-8'
+  try {
+    const input = await unlessGone(path, () => inputOfPath(path, forced))
+    if (input) return [passedOverIfGone(path, input)]
+    if (!path.includes('\ufffd')) return []
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException
+    if (errno === undefined) throw error
+    why = getSystemErrorMessage(errno)
+  }
+  return [brokenInput(path, new FlowkitError('ERR_INPUT', `Cannot open it: ${why}`))]
+}
+
+function isFolder(path: string): Promise<boolean> {
+  return stat(path).then((info) => info.isDirectory(), () => false)
 }
 
 /** Do something with a file that was found, which may have expired since: undefined then. */
@@ -192,24 +254,18 @@ function brokenInput(name: string, error: FlowkitError): Input {
  */
 export async function inputOfPath(path: string, forced: FlowFormat | undefined): Promise<Input> {
   const { format, wrapping } = await tellFile(path, forced)
-  const { open: openPath, openCounters: countersOfPath, decoder } = format
-  if (wrapping && openPath && !decoder) {
-    const what = `${format.name} in ${wrapping}`
-    throw new FlowkitError('ERR_OPTION', `Cannot read "${path}": ${what} must be unpacked first`)
-  }
+  const { open: openPath, openCounters: countersOfPath } = format
   const source = () => wrapping
     ? sourceOf(createReadStream(path, { highWaterMark: CHUNK_SIZE }))
     : new ByteSource(chunksOfFile(path, CHUNK_SIZE))
   return {
     name: path, format,
-    open(request) {
-      if (!openPath || wrapping) return openStream(format, source(), request)
-      const flows = openPath(path, request)
-      return request.filter?.tags ? tagFlows(flows, request.filter) : flows
-    },
+    open: (request) => openPath && !wrapping
+      ? openFile(format, path, request)
+      : openStream(format, source(), path, request),
     openCounters: (request) => countersOfPath && !wrapping
       ? countersOfPath(path, request)
-      : openCounterStream(format, source(), request),
+      : openCounterStream(format, source(), path, request),
   }
 }
 
@@ -226,8 +282,8 @@ export async function inputOfStream(
   const format = forced ?? await tellSource(source, name)
   return {
     name, format,
-    open: (request) => openStream(format, source, request),
-    openCounters: (request) => openCounterStream(format, source, request),
+    open: (request) => openStream(format, source, name, request),
+    openCounters: (request) => openCounterStream(format, source, name, request),
   }
 }
 
@@ -235,11 +291,20 @@ function sourceOf(stream: AsyncIterable<Uint8Array>): ByteSource {
   return new ByteSource(unwrap(stream))
 }
 
-function openStream(format: FlowFormat, source: ByteSource, request: ReadRequest): FlowReader {
+function openFile(format: FlowFormat, path: string, request: ReadRequest): FlowReader {
+  const flows = format.open!(path, request)
+  return request.filter?.tags ? tagFlows(flows, request.filter) : flows
+}
+
+function openStream(
+  format: FlowFormat, source: ByteSource, name: string, request: ReadRequest,
+): FlowReader {
   const decoder = format.decoder?.(request)
   if (!decoder) {
-    const why = format.open ? 'it needs a file' : 'it is for output only'
-    throw new FlowkitError('ERR_OPTION', `Cannot read format ${format.name} here: ${why}`)
+    if (format.open) {
+      return spooled(unbroken(source), name, request, (path, asked) => openFile(format, path, asked))
+    }
+    throw new FlowkitError('ERR_OPTION', `Cannot read format ${format.name} here: it is for output only`)
   }
   let reader: FlowReader = readToFailure(source, () => readFlows(source.rest(), decoder))
   const { since, until, filter } = request
@@ -247,13 +312,19 @@ function openStream(format: FlowFormat, source: ByteSource, request: ReadRequest
   return filter ? filterFlows(reader, filter) : reader
 }
 
+/** All that is left of a source; throws what it breaks off with. */
+function unbroken(source: ByteSource): AsyncGenerator<Uint8Array> {
+  return readToFailure(source, () => source.rest())
+}
+
 async function* openCounterStream(
-  format: FlowFormat, source: ByteSource, request: CounterRequest,
+  format: FlowFormat, source: ByteSource, name: string, request: CounterRequest,
 ): CounterReader {
   const decoder = format.counterDecoder?.(request)
   if (!decoder) {
-    const why = format.openCounters ? 'it needs a file' : 'it holds none'
-    throw new FlowkitError('ERR_OPTION', `Cannot read counter samples of format ${format.name} here: ${why}`)
+    const { openCounters } = format
+    if (openCounters) return yield* spooled(unbroken(source), name, request, openCounters)
+    throw new FlowkitError('ERR_OPTION', `Cannot read counter samples of ${format.name}: it holds none`)
   }
   const { since = -Infinity, until = Infinity } = request
   const rows: CounterRow[] = []

@@ -22,6 +22,9 @@ export const EXTRA: number = FIRST_FREE_KIND + 3
 /** and what only `store` can take. */
 export const ANY: number = FIRST_FREE_KIND + 4
 
+/** Digits of a time that is a number, from which on it counts ns. */
+export const NANOS_DIGITS: number = 18
+
 /** What becomes of the values of one name. */
 export interface Target {
   /** Fields that it fills. */
@@ -32,6 +35,10 @@ export interface Target {
   readonly zeroIsNothing?: boolean
   /** Whether a value that it does not take is lost, and does not stand for none. */
   readonly isExact?: boolean
+  /** Whether a time that is a number counts ns, however few. */
+  readonly isNanos?: boolean
+  /** How many values of a list it takes: more are lost. */
+  readonly most?: number
   /** The number that a word stands for, -1 if it is none. */
   named?(text: string): number
   /** @returns whether the row has them, or how many of the first; nothing else was stored */
@@ -50,6 +57,11 @@ export interface NamedRowsOptions {
 
 /** Appends rows of the same names. */
 export type StoreRow = (batch: FlowBatch, values: readonly unknown[]) => void
+
+/** The fields that a value fills: of a time its nanoseconds only if it has digits of them. */
+export function filledFields({ kind, ids }: Target, digits: TimeDigits): readonly number[] {
+  return kind === FLOW_TIME && digits >= 0 && digits <= 6 ? ids.slice(0, 1) : ids
+}
 
 /** The target of a field by its own type. */
 export function fieldTarget(field: Field): Target {
@@ -144,6 +156,9 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
         if (loss && target.isExact && !isNothing(target, value)) loseElement(loss, places[i].name, 1)
         continue
       }
+      if (loss && Array.isArray(value) && value.length > (target.most ?? Infinity)) {
+        loseElement(loss, places[i].name, 1)
+      }
       present[i] = stored === true ? target.ids.length : stored
       if (lastTime.digits > digits && target.ids.length === 2) digits = lastTime.digits
     }
@@ -178,7 +193,7 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
     const found: ExtraElement[] = []
     for (const [i, { target, elements }] of places.entries()) {
       if (present[i] === NONE) continue
-      if (target) ids.push(...target.ids.slice(0, present[i]))
+      if (target) ids.push(...filledFields(target, digits).slice(0, present[i]))
       else {
         const { pen, id } = elements[present[i] - 1]!
         found.push({ pen, id, length: VARIABLE_LENGTH })
@@ -200,9 +215,12 @@ export function namedRows(names: readonly string[], options: NamedRowsOptions): 
   }
 }
 
+/** 0 as a number, a MAC address, a time. */
+const ZERO = /^(1970-01-01T)?[0:.]*Z?$/
+
 /** Whether a value says that there is none: no text, or 0 where that is so. */
 function isNothing({ zeroIsNothing = false }: Target, value: unknown): boolean {
-  return value === '' || isEmpty(value) || (zeroIsNothing && /^[0:.]*$/.test(String(value)))
+  return value === '' || isEmpty(value) || (zeroIsNothing && ZERO.test(String(value)))
 }
 
 function isEmpty(value: unknown): boolean {

@@ -10,7 +10,7 @@ import { newDatagram, type Datagram } from '../core/netflow/message.ts'
 import { counterRow, type CounterRow } from '../core/netflow/sflow/counter-row.ts'
 import type { CounterSample } from '../core/netflow/sflow/counters.ts'
 import { decodeSflow, newSflow } from '../core/netflow/sflow/sflow.ts'
-import { isCapture } from '../core/pcap/capture.ts'
+import { isCapture, nextSound } from '../core/pcap/capture.ts'
 import { DatagramReader } from '../core/pcap/datagrams.ts'
 import type { CounterRequest, FlowFormat, ReadRequest } from './format.ts'
 
@@ -22,7 +22,7 @@ export const netflowPcap: FlowFormat = {
   probe: (head) => isCapture(head) ? 90 : 0,
   decoder,
   counterDecoder,
-  encoder: () => captureEncoder(DEFAULT_EXPORT, 'pcap'),
+  encoder: () => captureEncoder({ ...DEFAULT_EXPORT, byDomain: true }, 'pcap'),
 }
 
 function decoder(request: ReadRequest): FlowDecoder {
@@ -71,13 +71,16 @@ function exportDecoder<Rows extends { readonly length: number }>(
 ): RowDecoder<Rows> {
   const reader = new DatagramReader()
   const { capture } = reader
+  const onDamage = ({ code, message }: FlowkitError): void => onFault({ code, reason: message })
   const datagram = newDatagram()
   datagram.v6 = reader.srcAddr6
+  let isBegun = false
   let found = false
   return {
     decode(bytes, at, rows) {
+      isBegun ||= at < bytes.length
       capture.window(bytes, at, bytes.length)
-      while (rows.length < BATCH_SIZE && nextDatagram(reader, onFault)) {
+      while (rows.length < BATCH_SIZE && nextSound(reader, capture, onDamage)) {
         const { start, end } = reader
         if (datagram.bytes !== reader.bytes) {
           datagram.bytes = reader.bytes
@@ -102,7 +105,7 @@ function exportDecoder<Rows extends { readonly length: number }>(
       return capture.at
     },
     end() {
-      const { truncated, malformed } = reader.counts
+      const { packets, truncated, malformed } = reader.counts
       if (truncated > 0) {
         const reason = `Cannot decode ${truncated} datagrams: the capture holds only their beginning`
         onFault({ code: 'ERR_TRUNCATED', reason })
@@ -115,21 +118,8 @@ function exportDecoder<Rows extends { readonly length: number }>(
         const reason = `Cannot join ${reader.incomplete} datagrams: fragments are missing`
         onFault({ code: 'ERR_TRUNCATED', reason })
       }
-      if (found || truncated > 0) return
+      if (found || truncated > 0 || (isBegun && packets === 0)) return
       throw new FlowkitError('ERR_INPUT', 'Cannot find NetFlow: to meter its packets use flowkit capture -r')
     },
-  }
-}
-
-/** Go to the next datagram, over damaged records that the capture's format can step over. */
-function nextDatagram(reader: DatagramReader, onFault: (fault: Fault) => void): boolean {
-  for (;;) {
-    const { at } = reader.capture
-    try {
-      return reader.next()
-    } catch (error) {
-      if (!(error instanceof FlowkitError) || reader.capture.at === at) throw error
-      onFault({ code: error.code, reason: error.message })
-    }
   }
 }

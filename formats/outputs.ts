@@ -6,6 +6,7 @@ import { newSegment } from '../core/archive/names.ts'
 import { removeSegment } from '../core/archive/segments.ts'
 import { openArchiveWriter } from '../core/archive/writer.ts'
 import { FlowkitError } from '../core/flow/errors.ts'
+import { FIELDS } from '../core/flow/fields.ts'
 import type { FlowEncoder, FlowWriter } from '../core/flow/stream.ts'
 import { createOutputFile, refuseExisting } from '../core/output-file.ts'
 import { archive } from './archive.ts'
@@ -57,6 +58,7 @@ const LEVELS: Readonly<Record<string, readonly [number, number]>> = {
  */
 export async function openOutput(place: string, request: OutputRequest): Promise<Output> {
   const format = formatOf(place, request.format)
+  refuseMap(format, request)
   const compression = compressionOf(place, format, request.compression)
   const writing = { ...request, ...compression !== undefined && { compression } }
   if (place === '-') return { format, writer: streamWriter(encoderOf(format, writing), printer(writing)) }
@@ -66,6 +68,15 @@ export async function openOutput(place: string, request: OutputRequest): Promise
     throw new FlowkitError('ERR_OPTION', `Cannot split what goes into "${place}": expected a folder`)
   }
   return { format, writer: await openFile(place, format, writing) }
+}
+
+/** @throws FlowkitError ERR_OPTION where the names that fields are to have cannot be theirs */
+function refuseMap({ name: format, isNamed = false }: FlowFormat, { map }: OutputRequest): void {
+  if (!map) return
+  const taken = FIELDS.find(({ name }) => !map.has(name) && [...map.values()].includes(name))
+  if (isNamed && !taken) return
+  const why = taken ? `${taken.name} is another field's name` : 'names of its fields cannot be chosen'
+  throw new FlowkitError('ERR_OPTION', `Cannot use --map for ${format}: ${why}`)
 }
 
 /** What is written to for as long as inputs are followed. */
@@ -89,6 +100,7 @@ export async function openLastingOutput(
   place: string, request: OutputRequest, rotate?: number,
 ): Promise<LastingOutput> {
   const format = formatOf(place, request.format)
+  refuseMap(format, request)
   if (format === archive && request.split === undefined) {
     return openLastingArchive(place, request, rotate ?? ARCHIVE_ROTATE)
   }

@@ -15,6 +15,7 @@ export const parquet: FlowFormat = {
   name: 'parquet',
   summary: 'Apache Parquet, a file',
   extensions: ['.parquet'],
+  isNamed: true,
   probe: (head) => MAGIC.every((byte, i) => head[i] === byte) ? 100 : 0,
   async *open(path, request) {
     // of several files those that are gone are passed over: an archive lets go of old ones
@@ -22,9 +23,12 @@ export const parquet: FlowFormat = {
     yield* readParquet([path], { ...request, onBad: ({ error }) => { throw error } })
   },
   openCounters: (path, request) => readCounters(path, request),
-  create: (path, { fields, extras, textAddresses = false }) => createParquetFile(path, {
-    ...fields && { fields }, ...extras !== undefined && { extras }, textAddresses,
-  }),
+  create(path, { fields, extras, textAddresses = false, map }) {
+    if (map) throw new FlowkitError('ERR_OPTION', 'Cannot use --map for Parquet: its columns have their names')
+    return createParquetFile(path, {
+      ...fields && { fields }, ...extras !== undefined && { extras }, textAddresses,
+    })
+  },
 }
 
 /**
@@ -35,6 +39,7 @@ export const vpcParquet: FlowFormat = {
   name: 'vpc-parquet',
   summary: 'AWS VPC flow log in Parquet',
   extensions: [],
+  isNamed: true,
   async *open(path, request) {
     const paths = await filesIn(path)
     if (paths.length === 0) throw new FlowkitError('ERR_INPUT', `Cannot read ${path}: no Parquet file is in it`)

@@ -9,7 +9,7 @@ import {
   ADDRESS, COUNT, MAC, OCTETS, TEXT, TIME, UINT16, UINT32, UINT64, UINT8,
 } from './kinds.ts'
 import {
-  EXTRA, FLOW_TIME, MICROS, placeOf, PREFIX_LENGTH, type NamedRowsOptions, type Place,
+  EXTRA, FLOW_TIME, MICROS, NANOS_DIGITS, placeOf, PREFIX_LENGTH, type NamedRowsOptions, type Place,
 } from './named-rows.ts'
 import { addBytes, RowExtras } from './row-extras.ts'
 import { AS_NUMBER, AS_TEXT, FIELD, LOST, RowShapes } from './row-shapes.ts'
@@ -46,6 +46,7 @@ export class RowReader {
   // By place
   private readonly kinds = new Uint8Array(MOST_PLACES)
   private readonly zeros = new Uint8Array(MOST_PLACES) // 1 where 0 is nothing
+  private readonly nanos = new Uint8Array(MOST_PLACES) // 1 where numbers count ns
   private readonly words: (WordCache | undefined)[] = []
 
   constructor(options: NamedRowsOptions) {
@@ -61,6 +62,7 @@ export class RowReader {
     this.places.push(place)
     this.kinds[index] = place.target ? place.target.kind : EXTRA
     this.zeros[index] = place.target?.zeroIsNothing ? 1 : 0
+    this.nanos[index] = place.target?.isNanos ? 1 : 0
     this.words.push(undefined)
     return index
   }
@@ -131,6 +133,7 @@ export class RowReader {
       case FLOW_TIME: case TIME: {
         const behind = readTime(bytes, at, end)
         if (behind < 0 || parsed[0] > Number.MAX_SAFE_INTEGER) return UNUSUAL
+        if (this.nanos[place] === 1 && behind - at < NANOS_DIGITS && parsed[0] > 0) return UNUSUAL
         this.putTime(place, kind, column as Float64Array)
         return behind
       }
@@ -353,6 +356,7 @@ export class RowReader {
   }
 
   private putTime(place: number, kind: number, column: Float64Array): void {
+    if (parsed[0] === 0 && parsedTime.nanos === 0 && this.zeros[place] === 1) return
     column[this.row] = parsed[0]
     if (kind === FLOW_TIME) {
       const below = this.batch!.column(this.places[place].target!.ids[1]) as Uint16Array

@@ -3,7 +3,7 @@ import { loseElement, type Loss } from '../core/flow/loss.ts'
 import {
   makeShape, VARIABLE_LENGTH, type ExtraElement, type Shape, type TimeDigits,
 } from '../core/flow/shape.ts'
-import type { Place } from './named-rows.ts'
+import { filledFields, type Place } from './named-rows.ts'
 
 /** Values that a row may have. */
 const MOST_VALUES = 1024
@@ -101,7 +101,7 @@ export class RowShapes {
     for (const value of values) {
       const { name, target, elements } = this.places[value >> 2]
       const fate = value & 3
-      if (fate === FIELD) ids.push(...target!.ids)
+      if (fate === FIELD) ids.push(...filledFields(target!, digits))
       else if (fate === LOST) lost.push(name)
       else {
         const { pen, id } = elements[fate - 1]!

@@ -7,7 +7,7 @@ const VERSION_2 = /^2 (\d{1,12}|unknown|-) \S+ \S+ \S+( (\d+|-)){7} (ACCEPT|REJE
 /** What stands in front of lines that CloudWatch exports. */
 const EXPORT_TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z /
 /** A message of CloudWatch Logs to a subscriber, and what Lambda and Firehose make of it. */
-const MESSAGE = /"messageType"\s*:\s*"DATA_MESSAGE"|"(logEvents|events)"\s*:\s*\[/
+const MESSAGE = /"messageType"\s*:\s*"DATA_MESSAGE"|"(logEvents|events)"\s*:\s*\[|^[\s[]*\{\s*"message"/
 const PACKED = /"(awslogs|kinesis|records)"\s*:.*"data"\s*:\s*"H4sI/s
 
 /** AWS VPC and transit gateway flow logs as text, or in the JSON of CloudWatch Logs and Firehose. */
@@ -22,7 +22,7 @@ export const vpcLog: FlowFormat = {
 }
 
 function probe(head: Uint8Array): number {
-  const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString('latin1')
+  const text = Buffer.from(head.buffer, head.byteOffset, head.length).toString('latin1').replace(/^\xef\xbb\xbf/, '')
   if (/^[\s[]*\{/.test(text)) {
     if (PACKED.test(text) || /"CONTROL_MESSAGE"/.test(text)) return 75
     const message = /"message"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(text)?.[1]

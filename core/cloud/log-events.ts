@@ -28,6 +28,7 @@ interface Record {
 
 interface Envelope {
   readonly messageType?: unknown
+  readonly message?: unknown
   readonly logEvents?: unknown
   readonly events?: unknown
   readonly awslogs?: { readonly data?: unknown }
@@ -37,8 +38,8 @@ interface Envelope {
 
 /**
  * The events of a JSON object: a message to a subscriber (`logEvents`; control messages have none), what
- * `aws logs filter-log-events` prints (`events`), or what AWS Lambda and Firehose hand on (`awslogs.data`,
- * `Records[].kinesis.data`, `records[].data`).
+ * `aws logs filter-log-events` prints (`events`), what AWS Lambda and Firehose hand on (`awslogs.data`,
+ * `Records[].kinesis.data`, `records[].data`), or one event (`message`), as flow logs are sent to Firehose.
  *
  * @param times whether each line is to begin with the time of its event, as in files that CloudWatch exports
  * @throws FlowkitError ERR_MALFORMED for anything else
@@ -54,6 +55,7 @@ export function readLogEvents(text: string, times: boolean): LogEvents {
   const envelope = (found ?? {}) as Envelope
   const events = envelope.logEvents ?? envelope.events
   if (envelope.messageType === 'CONTROL_MESSAGE') return { lines: '', packed: [] }
+  if (typeof envelope.message === 'string') return { lines: linesOf([envelope], times), packed: [] }
   if (Array.isArray(events)) return { lines: linesOf(events, times), packed: [] }
   const records: unknown = envelope.records ?? envelope.Records
   const data = Array.isArray(records)

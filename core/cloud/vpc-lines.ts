@@ -29,7 +29,8 @@ export interface VpcLines {
   /** Whether records have no time of their own, so that the time in front of a line counts. */
   readonly wantsTime: boolean
   /**
-   * Append the records of whole lines from `at` on, until the batch is full or a line begins with `{`.
+   * Append the records of whole lines from `at` on, until the batch is full or a line has more than MOST_LINE
+   * bytes, or begins with `{` or what may stand before it.
    *
    * @returns the offset of the first byte not consumed
    */
@@ -41,7 +42,11 @@ const RETURN = 13
 const SPACE = 32
 const DASH = 45
 const BRACE = 123
+/** What may stand between JSON objects: space, tab, line ends, and what an array has. */
+export const BETWEEN: ReadonlySet<number> = new Set([SPACE, 9, RETURN, NEWLINE, 44, 91, 93])
 
+/** Bytes that a line may have. */
+export const MOST_LINE: number = 1 << 16
 const MOST_COUNT = 2 ** 53
 /** Seconds whose microseconds are exact. */
 const MOST_SECONDS = Math.floor(MOST_COUNT / 1e6)
@@ -65,9 +70,9 @@ export function vpcLines({ format, fields, extras, loss, onFault }: VpcLinesRequ
     index = -1
     while (at < bytes.length && batch.length < BATCH_SIZE) {
       const first = bytes[at]
-      if (first === BRACE) break
+      if (first === BRACE || BETWEEN.has(first)) break
       const newline = bytes.indexOf(NEWLINE, at)
-      if (newline < 0) break
+      if (newline < 0 || newline - at > MOST_LINE) break
       const end = newline > at && bytes[newline - 1] === RETURN ? newline - 1 : newline
       const isWord = first >= 97 && first <= 122 // a to z
       if (end > at && !(isWord && takeHeader(bytes, at, end))) takeRecord(bytes, at, end, batch)

@@ -1,20 +1,18 @@
 /** VPC flow logs as bytes: lines, or JSON with log events that are such lines. */
 import { BATCH_SIZE, type FlowBatch } from '../flow/batch.ts'
+import { textStart } from '../flow/byte-order-mark.ts'
 import { FlowkitError } from '../flow/errors.ts'
 import type { Fault, FlowDecoder } from '../flow/stream.ts'
 import { jsonObjectEnd, readLogEvents, unpackEvents } from './log-events.ts'
-import { vpcLines, type VpcLinesRequest } from './vpc-lines.ts'
+import { BETWEEN, MOST_LINE, vpcLines, type VpcLinesRequest } from './vpc-lines.ts'
 
-/** Bytes that a JSON object may have, and a line. */
+/** Bytes that a JSON object may have. */
 const MOST_JSON = 16 << 20
-const MOST_LINE = 1 << 16
 /** How deep objects may lie in others: Lambda's event holds a subscriber's message, which holds lines. */
 const MOST_DEPTH = 2
 
 const NEWLINE = 10
 const OPEN = 123
-/** What may stand between objects: space, tab, line ends, and what an array has. */
-const BETWEEN = new Set([32, 9, 13, NEWLINE, 44, 91, 93])
 
 /** What is wanted of VPC flow logs. */
 export interface VpcLogRequest extends Omit<VpcLinesRequest, 'onFault'> {
@@ -53,6 +51,10 @@ export function vpcLogDecoder({ onFault, ...request }: VpcLogRequest): FlowDecod
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     const start = at
     const base = consumed - start
+    if (consumed === 0) {
+      at = textStart(text, at)
+      if (at < 0) return start
+    }
     if (begun.length > 0) at = goOn(text, at, base)
     for (;;) {
       while (held.length > 0 && batch.length < BATCH_SIZE) readHeld(held[held.length - 1], batch)
@@ -117,7 +119,9 @@ export function vpcLogDecoder({ onFault, ...request }: VpcLogRequest): FlowDecod
       }
     } else {
       [place, isHeld] = [offset, true]
-      from.at = lines.take(bytes, from.at, batch)
+      const next = lines.take(bytes, from.at, batch)
+      if (next === from.at) throw tooLong('line', offset, MOST_LINE)
+      from.at = next
     }
   }
 

@@ -34,6 +34,17 @@ export function fieldLabel(field: Field, names: NameSet, family?: 4 | 6): string
   return labels[field.id]
 }
 
+/** How fields are called in an output: the names of some, and the set that has the others'. */
+export interface Labelling {
+  readonly names?: NameSet
+  readonly map?: ReadonlyMap<string, string>
+}
+
+/** The name of a field in an output, as `fieldLabel` unless it is told. */
+export function outputLabel(field: Field, { names = 'flowkit', map }: Labelling, family?: 4 | 6): string {
+  return map?.get(field.name) ?? fieldLabel(field, names, family)
+}
+
 /**
  * The name of the integer that an address is, which py3flowtools has beside its text: `srcaddr_raw`.
  *

@@ -54,6 +54,18 @@ export function loseFields(loss: Loss, batch: FlowBatch, carried: Uint8Array, ex
   }
 }
 
+/** Enter the counters of a batch that a reader has cut to 2^53, which is the most that one holds. */
+export function loseSaturated(loss: Loss, batch: FlowBatch): void {
+  const { length, shape, shapes } = batch
+  for (const { id, type } of FIELDS) {
+    if (type !== 'count' || !batch.has(id)) continue
+    const column = batch.column(id) as Float64Array
+    for (let row = 0; row < length; row++) {
+      if (column[row] >= 2 ** 53 && shapes[shape[row]].mask[id] === 1) loss.narrowed[id]++
+    }
+  }
+}
+
 /** Add a loss to `sum`. @returns `sum` */
 export function addLoss(sum: Loss, { rows, leftOut, narrowed, elements }: Loss): Loss {
   for (const reason of Object.keys(rows) as LossReason[]) sum.rows[reason] += rows[reason]

@@ -41,6 +41,17 @@ export function protocolNumber(name: string): number {
   return found === undefined ? -1 : Number(found[0])
 }
 
+/** nfdump's names of IP protocols, by number (src/libnffile/userio.c); some are numbers. */
+export const NFDUMP_PROTOCOLS: readonly string[] = `
+  0 ICMP IGMP GGP IPIP ST TCP CBT EGP IGP BBN NVPII PUP ARGUS ENCOM XNET CHAOS UDP MUX DCN HMP PRM XNS Trnk1
+  Trnk2 Leaf1 Leaf2 RDP IRTP ISO-4 NETBK MFESP MEINP DCCP 3PC IDPR XTP DDP IDPR TP++ IL IPv6 SDRP Rte6 Frag6
+  IDRP RSVP GRE MHRP BNA ESP AH INLSP SWIPE NARP MOBIL TLSP SKIP ICMP6 NOHE6 OPTS6 HOST CFTP NET SATNT KLAN
+  RVD IPPC FS SATM VISA IPCV CPNX CPHB WSN PVP BSATM SUNND WBMON WBEXP ISOIP VMTP SVMTP VINES TTP NSIGP DGP
+  TCF EIGRP OSPF S-RPC LARP MTP AX.25 OS MICP SCCSP ETHIP ENCAP 99 GMTP IFMP PNNI PIM ARIS SCPS QNX A/N
+  IPcmp SNP CpqPP IPXIP VRRP PGM 0hop L2TP DDX IATP STP SRP UTI SMP SM PTP ISIS4 FIRE CRTP CRUDP 128 IPLT
+  SPS PIPE SCTP FC 134 MHEAD UDP-L MPLS
+`.trim().split(/\s+/)
+
 /** Each name's place in the list. */
 function valuesOf<Name extends string>(names: readonly Name[]): Record<Name, number> {
   return Object.fromEntries(names.map((name, value) => [name, value])) as Record<Name, number>

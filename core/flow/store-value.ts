@@ -13,15 +13,18 @@ const utf8 = new TextEncoder()
 export const lastTime: ParsedTime = { micros: 0, nanos: 0, digits: -1 }
 
 /**
- * Store a value of a row: a number, or text as flowkit and others print it. Counters beyond 2^53 become 2^53
- * and are counted; whoever calls gives the row the shape that has the field.
+ * Store a value of a row: a number, or text as flowkit and others print it, also with spaces around it.
+ * Counters beyond 2^53 become 2^53 and are counted; whoever calls gives the row the shape that has the field.
  *
  * @returns whether the field can have it; nothing is stored otherwise
  */
 export function storeValue(batch: FlowBatch, field: Field, row: number, value: unknown): boolean {
   switch (typeof value) {
     case 'number': return storeNumber(batch, field, row, value)
-    case 'string': return value !== '' && storeText(batch, field, row, value)
+    case 'string': {
+      const text = field.type === 'text' ? value : value.trim()
+      return text !== '' && storeText(batch, field, row, text)
+    }
     case 'boolean': return storeNumber(batch, field, row, value ? 1 : 0)
     case 'bigint': return storeText(batch, field, row, value.toString())
     default: return false

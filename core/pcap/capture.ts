@@ -37,6 +37,11 @@ export class CaptureReader {
   private finished = false
   private decoder: CaptureDecoder | undefined
 
+  /** Whether no packet can follow: the end has come, or damage that cannot be stepped over. */
+  get isFinished(): boolean {
+    return this.finished
+  }
+
   /** Append the file's next bytes, which must stay as they are until `next` returns false. */
   push(chunk: Uint8Array): void {
     if (this.finished) return
@@ -139,11 +144,10 @@ export function nextSound(
   reader: { next(): boolean }, capture: CaptureReader, onDamage: (error: FlowkitError) => void,
 ): boolean {
   for (;;) {
-    const { at } = capture
     try {
       return reader.next()
     } catch (error) {
-      if (!(error instanceof FlowkitError) || capture.at === at) throw error
+      if (!(error instanceof FlowkitError) || capture.isFinished) throw error
       onDamage(error)
     }
   }

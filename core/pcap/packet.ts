@@ -3,7 +3,7 @@ export const MAX_RECORD_SIZE: number = 16 * 1024 * 1024
 
 /** One packet of a capture file; a reader owns one and fills it again for each packet. */
 export class CapturedPacket {
-  /** Microseconds since the epoch, an integer; 0 in a Simple Packet Block, which has no time. */
+  /** Microseconds since the epoch, an integer; 0 where there is no time, or none that it can hold. */
   time = 0
   /** Nanoseconds below `time`, 0 to 999. */
   nanos = 0

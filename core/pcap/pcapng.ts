@@ -156,7 +156,10 @@ export class PcapngDecoder implements CaptureDecoder {
   }
 }
 
-/** Set the packet's time from 64 bits of ticks: exact down to 10^-12 s and 2^-23 s, else within 1 ns. */
+/**
+ * Set the packet's time from 64 bits of ticks: exact down to 10^-12 s and 2^-23 s, else within 1 ns. One that
+ * no double holds exactly is none.
+ */
 function setTime(packet: CapturedPacket, high: number, low: number, from: CaptureInterface): void {
   const { resolution, offset } = from
   let micros: number
@@ -178,8 +181,10 @@ function setTime(packet: CapturedPacket, high: number, low: number, from: Captur
     micros = Math.floor(high / unit) * 2 ** 32 + Math.floor(rest / unit)
     nanos = Math.floor(((rest % unit) * 1000) / unit)
   }
-  packet.time = micros + offset * 1e6
-  packet.nanos = nanos
+  const time = micros + offset * 1e6
+  const isExact = Math.abs(time) <= Number.MAX_SAFE_INTEGER
+  packet.time = isExact ? time : 0
+  packet.nanos = isExact ? nanos : 0
 }
 
 function checkSize(offset: number, smallest: number, size: number): void {

@@ -3,7 +3,8 @@ import { toWords } from '../../core/flow/byte-writer.ts'
 import { FIELDS, ID } from '../../core/flow/fields.ts'
 import { FLOW_TYPES, PROTOCOLS } from '../../core/flow/names.ts'
 import type { Shape } from '../../core/flow/shape.ts'
-import { FIRST_FREE_KIND, KINDS } from '../kinds.ts'
+import { extraNames } from '../extras.ts'
+import { ADDRESS, FIRST_FREE_KIND, KINDS } from '../kinds.ts'
 import { KEYS, LABEL_FIELDS, MAPPED_KEYS, type Key } from './keys.ts'
 
 // Further kinds of values
@@ -28,21 +29,33 @@ export interface Names {
 export interface Cell {
   readonly kind: number
   readonly field: number
-  /** The literal before it. */
+  /** The literal before it, and that before an IPv6 address, which is as long. */
   readonly before: string
+  readonly before6: string
   readonly names?: Names | undefined
 }
 
 /** A row of a shape. */
 export interface Layout {
   readonly cells: readonly Cell[]
-  /** The literal behind the last cell. */
+  /** The literal behind the last cell, without the brace. */
   readonly tail: string
+  /** Keys of the elements without a field that are written. */
+  readonly extras: readonly string[]
 }
 
-/** Keys that goflow2 writes of packets it has parsed, for which there are no fields. */
-const OF_PACKETS = '"layer_stack":[],"layer_size":[],"ipv6_routing_header_addresses":[],'
-  + '"ipv6_routing_header_seg_left":0'
+/** Keys that goflow2 writes of packets it has parsed, without a field, and what it writes for nothing. */
+const OF_PACKETS: readonly (readonly [key: string, nothing: string])[] = [
+  ['layer_stack', '[]'], ['layer_size', '[]'], ['ipv6_routing_header_addresses', '[]'],
+  ['ipv6_routing_header_seg_left', '0'],
+]
+
+/** Whether goflow2 has lists under a key for which there is no field. */
+export function isListKey(name: string): boolean {
+  return OF_PACKETS.some(([key, nothing]) => key === name && nothing === '[]')
+}
+
+const TAKEN = [...KEYS, ...MAPPED_KEYS].map(({ name }) => name)
 
 /** Names of protocols as goflow2 has them where they differ from flowkit's. */
 const PROTOCOL_NAMES: Readonly<Record<number, string>> = { 58: 'IPv6-ICMP', 89: 'OSPFIGP' }
@@ -68,14 +81,19 @@ class Builder {
   readonly cells: Cell[] = []
   literal = ''
 
-  value(kind: number, field: number, names?: Names): void {
-    this.cells.push({ kind, field, before: this.literal, names })
+  value(kind: number, field: number, names?: Names, literal6: string = this.literal): void {
+    this.cells.push({ kind, field, before: this.literal, before6: literal6, names })
     this.literal = ''
   }
 }
 
-/** How rows of a shape look: all keys that goflow2 always has, and the mapped ones that the shape has. */
-export function layoutOf({ mask }: Shape): Layout {
+/**
+ * How rows of a shape look: all keys that goflow2 always has, and the mapped ones that the shape has.
+ *
+ * @param hasExtras whether elements without a field are written too, under their names
+ */
+export function layoutOf({ mask, extras }: Shape, hasExtras: boolean): Layout {
+  const names = hasExtras ? extraNames(extras, TAKEN) : []
   const row = new Builder()
   row.literal = '{'
   for (const key of KEYS) {
@@ -84,13 +102,20 @@ export function layoutOf({ mask }: Shape): Layout {
     addMember(row, isOwn ? { ...key, field: ID.dstMac } : key, mask)
     row.literal += ','
   }
-  row.literal += OF_PACKETS
+  row.literal += OF_PACKETS.filter(([key]) => !names.includes(key))
+    .map(([key, none]) => `"${key}":${none}`).join()
+  if (row.literal.endsWith(',')) row.literal = row.literal.slice(0, -1)
   for (const key of MAPPED_KEYS) {
     if (mask[key.field] === 0 || key.name.includes('ipv6')) continue
+    const { literal } = row
     row.literal += `,"${key.name}":`
-    addMember(row, key, mask)
+    if (key.kind === 'address') {
+      row.literal += '"'
+      row.value(ADDRESS, key.field, undefined, `${literal},"${key.name.replace('ipv4', 'ipv6')}":"`)
+      row.literal = '"'
+    } else addMember(row, key, mask)
   }
-  return { cells: row.cells, tail: `${row.literal}}\n` }
+  return { cells: row.cells, tail: row.literal, extras: names }
 }
 
 function addMember(row: Builder, key: Key, mask: Uint8Array): void {

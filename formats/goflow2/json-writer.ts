@@ -8,9 +8,10 @@ import {
 import { ID } from '../../core/flow/fields.ts'
 import { ETYPE_IPV4, ETYPE_IPV6, FLOW_TYPE } from '../../core/flow/names.ts'
 import type { Shape } from '../../core/flow/shape.ts'
+import { extraValues } from '../extras.ts'
 import { ADDRESS, COUNT, MAC, TIME, UINT16, UINT32, UINT64, UINT8 } from '../kinds.ts'
 import {
-  addressOf, ETYPE, layoutOf, NAME, NET, NO_NET, NO_NET_OF_ETYPE, VLAN, WORD_LIST, type Cell,
+  addressOf, ETYPE, isListKey, layoutOf, NAME, NET, NO_NET, NO_NET_OF_ETYPE, VLAN, WORD_LIST, type Cell,
 } from './json-plan.ts'
 import { wordsOf } from './words.ts'
 
@@ -18,6 +19,7 @@ const NO_NET4 = toWords('0.0.0.0/0')
 const NO_NET6 = toWords('::/0')
 const IPV4 = toWords('"IPv4"')
 const IPV6 = toWords('"IPv6"')
+const END = toWords('}\n')
 /** Longest value of fixed size: an IPv6 network. */
 const MAX_VALUE = MAX_ADDRESS_TEXT + 4
 const MINUS = 45
@@ -30,6 +32,11 @@ interface Plan {
   /** Literals before the cells, and the one behind the last. */
   readonly words: readonly Int32Array[]
   readonly lengths: Uint16Array
+  /** Literals before IPv6 addresses that have their own. */
+  readonly six: readonly (Int32Array | undefined)[]
+  /** Keys of elements without a field. */
+  readonly extras: readonly string[]
+  readonly shape: Shape
   /** Bytes that a row takes at most, without lists. */
   readonly size: number
   columns: readonly Column[]
@@ -42,6 +49,13 @@ export class Goflow2JsonWriter extends ByteWriter {
   private readonly plans = new WeakMap<Shape, Plan>()
   private readonly double = new Float64Array(1)
   private readonly network = new Uint8Array(16)
+  private readonly hasExtras: boolean
+
+  /** @param hasExtras whether elements without a field are written too */
+  constructor(hasExtras: boolean) {
+    super()
+    this.hasExtras = hasExtras
+  }
 
   /** Write all rows of `batch`. @returns their length */
   rows(batch: FlowBatch): number {
@@ -51,14 +65,15 @@ export class Goflow2JsonWriter extends ByteWriter {
     let at = 0
     for (let row = 0; row < length; row++) {
       const plan = bound[shape[row]] ??= this.bind(batch, shapes[shape[row]])
-      const { kinds, words, lengths, columns, others } = plan
+      const { kinds, words, six, lengths, columns, others } = plan
       if (at + plan.size + SLACK > bytes.length) {
         this.room(at, plan.size)
         bytes = this.bytes
         view = this.view
       }
       for (let i = 0; i < kinds.length; i++) {
-        putWords(words[i], 0, words[i].length, view, at)
+        const before = six[i] !== undefined && isIpv6(columns[i], row) ? six[i]! : words[i]
+        putWords(before, 0, before.length, view, at)
         at += lengths[i]
         switch (kinds[i]) {
           case UINT8:
@@ -127,7 +142,26 @@ export class Goflow2JsonWriter extends ByteWriter {
       const tail = words[kinds.length]
       putWords(tail, 0, tail.length, view, at)
       at += lengths[kinds.length]
+      if (plan.extras.length > 0) {
+        at = this.extras(plan, batch, row, at)
+        bytes = this.bytes
+        view = this.view
+      }
+      putWords(END, 0, 1, view, at)
+      at += 2
     }
+    return at
+  }
+
+  /** Write what a row has without a field; those goflow2 has as lists come as their text. */
+  private extras({ shape, extras, size }: Plan, batch: FlowBatch, row: number, at: number): number {
+    const values = extraValues(shape.extras, batch, row)
+    const members = values.map((value, i) => {
+      const isList = isListKey(extras[i]) && typeof value === 'string' && value.startsWith('[')
+      return `,${JSON.stringify(extras[i])}:${isList ? value : JSON.stringify(value)}`
+    })
+    at = this.text(members.join(''), at)
+    this.room(at, size)
     return at
   }
 
@@ -166,7 +200,7 @@ export class Goflow2JsonWriter extends ByteWriter {
 
   private bind(batch: FlowBatch, shape: Shape): Plan {
     let plan = this.plans.get(shape)
-    if (!plan) this.plans.set(shape, plan = planOf(shape))
+    if (!plan) this.plans.set(shape, plan = planOf(shape, this.hasExtras))
     plan.columns = plan.cells.map(({ field }) => batch.column(field))
     plan.others = plan.cells.map(({ kind, field }) => {
       if (kind === NET) return batch.column(addressOf(field))
@@ -178,14 +212,22 @@ export class Goflow2JsonWriter extends ByteWriter {
   }
 }
 
-function planOf(shape: Shape): Plan {
-  const { cells, tail } = layoutOf(shape)
+function isIpv6(column: Column, row: number): boolean {
+  const { family } = column as AddressColumn
+  return family[row] === 6
+}
+
+function planOf(shape: Shape, hasExtras: boolean): Plan {
+  const { cells, tail, extras } = layoutOf(shape, hasExtras)
   const literals = [...cells.map(({ before }) => before), tail]
   return {
     cells,
     kinds: Uint8Array.from(cells, ({ kind }) => kind),
     words: literals.map((text) => text === '' ? new Int32Array(0) : toWords(text)),
     lengths: Uint16Array.from(literals, ({ length }) => length),
+    six: cells.map(({ before, before6 }) => before === before6 ? undefined : toWords(before6)),
+    extras,
+    shape,
     size: literals.reduce((sum, { length }) => sum + length + MAX_VALUE, 0),
     columns: [],
     others: [],

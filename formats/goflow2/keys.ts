@@ -1,7 +1,10 @@
 /** The keys of goflow2's messages (its flow.proto and JSON output, version 2) and the fields they are for. */
+import type { FlowBatch } from '../../core/flow/batch.ts'
 import { FIELDS, ID } from '../../core/flow/fields.ts'
-import { storeValue } from '../../core/flow/store-value.ts'
-import { ANY, fieldTarget, PREFIX_LENGTH, type Target } from '../named-rows.ts'
+import type { Loss } from '../../core/flow/loss.ts'
+import type { ParsedTime } from '../../core/flow/parse-time.ts'
+import { lastTime, storeValue } from '../../core/flow/store-value.ts'
+import { ANY, fieldTarget, NANOS_DIGITS, PREFIX_LENGTH, type Target } from '../named-rows.ts'
 
 /** Kinds of value: what text and protobuf make of a field. */
 export type KeyKind =
@@ -81,7 +84,11 @@ export function goflow2Target(name: string, isSflow: boolean): Target | undefine
         ...plain, zeroIsNothing: true,
         store: (batch, row, value) => !isZero(value) && store(batch, row, value),
       }
-    case 'address': return { ids, kind: own, store: (batch, row, value) => {
+    case 'time': return {
+      ...plain, zeroIsNothing: true, isNanos: true,
+      store: (batch, row, value) => store(batch, row, nanosOf(value)) && !isEpoch(lastTime),
+    }
+    case 'address': return { ids, kind: own, isExact: true, store: (batch, row, value) => {
       return store(batch, row, addressOf(value))
     } }
     case 'net': return { ids, kind: PREFIX_LENGTH, store: (batch, row, value) => {
@@ -91,7 +98,7 @@ export function goflow2Target(name: string, isSflow: boolean): Target | undefine
     case 'words': return { ids, kind: ANY, store: (batch, row, value) => {
       return Array.isArray(value) && value.length > 0 && store(batch, row, value.join(' '))
     } }
-    case 'numbers': case 'addresses': return { ids, kind: ANY, store: (batch, row, value) => {
+    case 'numbers': case 'addresses': return { ids, kind: ANY, most: 1, store: (batch, row, value) => {
       return Array.isArray(value) && value.length > 0 && store(batch, row, addressOf(value[0]))
     } }
     case 'labels': return LABELS
@@ -104,7 +111,7 @@ export function goflow2Target(name: string, isSflow: boolean): Target | undefine
 /** A target of numbers one of which has a name of goflow2's own. */
 function renamed({ ids, kind, named, store }: Target, name: string, number: number): Target {
   return {
-    ids, kind,
+    ids, kind, isExact: true,
     named: (text) => text === name ? number : named!(text),
     store: (batch, row, value) => store(batch, row, value === name ? number : value),
   }
@@ -117,6 +124,7 @@ export const LABEL_FIELDS: readonly number[] = Array.from({ length: 10 }, (_, i)
 const LABELS: Target = {
   ids: LABEL_FIELDS,
   kind: ANY,
+  most: LABEL_FIELDS.length,
   store(batch, row, value) {
     if (!Array.isArray(value) || value.length === 0) return false
     let count = 0
@@ -125,6 +133,16 @@ const LABELS: Target = {
     }
     return count
   },
+}
+
+/** Nanoseconds since the epoch, with as many digits as tell them from larger units. */
+function nanosOf(value: unknown): unknown {
+  const text = String(value)
+  return /^\d{1,17}$/.test(text) ? text.padStart(NANOS_DIGITS, '0') : value
+}
+
+function isEpoch({ micros, nanos }: ParsedTime): boolean {
+  return micros === 0 && nanos === 0
 }
 
 function isZero(value: unknown): boolean {
@@ -144,3 +162,10 @@ export const CARRIED: readonly number[] = [
 ]
 /** Fields that JSON carries: those of mappings too. */
 export const CARRIED_BY_JSON: readonly number[] = [...CARRIED, ...MAPPED_KEYS.map(({ field }) => field)]
+
+/** Enter the packet's destination MAC address where goflow2 has but that behind the observation point. */
+export function loseSecondMacs(loss: Loss, batch: FlowBatch): void {
+  const lose = batch.shapes.map(({ mask }) => mask[ID.dstMac] === 1 && mask[ID.postDstMac] === 1)
+  if (!lose.includes(true)) return
+  for (let row = 0; row < batch.length; row++) if (lose[batch.shape[row]]) loss.leftOut[ID.dstMac]++
+}

@@ -42,7 +42,7 @@ function valueOf({ kind, name }: Key, value: Member['value']): unknown {
   if (typeof value !== 'object') {
     switch (kind) {
       case 'type': return FLOW_TYPES[Number(value)] ?? 'UNKNOWN'
-      case 'time': return String(value).padStart(18, '0')
+      case 'time': return String(value)
       case 'mac': return formatMac(Number(value))
       case 'net': return `/${value}`
       default: return typeof value === 'bigint' ? value.toString() : value

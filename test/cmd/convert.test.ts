@@ -141,6 +141,46 @@ test('what cannot be is said in a line', async () => {
   assert.match(await refused(1, DEMO, path('x.json'), '--map', 'bytes'), /Cannot use map "bytes": expected FIELD=/)
 })
 
+test('--strict takes nothing for lost that was not there', async () => {
+  const flow = { src_addr: '10.0.0.1', dst_addr: '10.0.0.2', proto: 6, bytes: 40, packets: 1 }
+  const times = { flow_start: '2026-11-21T13:00:00.125Z', flow_end: '2026-11-21T13:00:01Z' }
+  await writeFile(path('millis.json'), `${JSON.stringify({ ...times, ...flow })}\n`)
+  const nfdump = [path('millis.nfcapd'), '--to-format', 'nfdump']
+  const said = await converted(path('millis.json'), ...nfdump, '--strict')
+  assert.equal(said, `flowkit: 1 flow read, 1 written to ${path('millis.nfcapd')} as nfdump\n`)
+  const nanos = { ...times, flow_end: '2026-11-21T13:00:01.000000001Z' }
+  await writeFile(path('nanos.json'), `${JSON.stringify({ ...nanos, ...flow })}\n`)
+  const lost = await refused(3, path('nanos.json'), ...nfdump, '--force', '--strict')
+  assert.match(lost, /\n {4}flow_end_ns +left out of 1 flow\n/)
+})
+
+test('fields have the names of --map in what is written, and are read again by them', async () => {
+  const names = ['--map', 'src_addr=Source "IP",bytes=Größe', '--fields', 'src_addr,bytes,proto']
+  const jsonOf = async (...args: string[]): Promise<string[]> => {
+    const { exitCode, stdout, stderr } = await flowkit(['convert', ...args, '-', '--to-format', 'json', ...names.slice(2)])
+    assert.equal(exitCode, 0, stderr)
+    return stdout.trimEnd().split('\n').sort()
+  }
+  const own = await jsonOf(DEMO)
+  for (const format of ['json', 'json-array', 'csv', 'cbor']) {
+    const file = path(`called.${format}`)
+    await converted(DEMO, file, '--to-format', format, ...names)
+    const first = (await readFile(file, 'utf8')).split('\n')[0]
+    if (format === 'json') assert.deepEqual(Object.keys(JSON.parse(first)), ['Source "IP"', 'Größe', 'proto'])
+    if (format === 'csv') assert.equal(first, '"Source ""IP""",Größe,proto')
+    assert.deepEqual(await jsonOf(file, '--from-format', format, ...names.slice(0, 2)), own, format)
+  }
+  const wrong = (map: string, name: string = 'wrong.json'): Promise<string> => (
+    refused(1, DEMO, path(name), '--map', map)
+  )
+  const once = /Cannot use map "bytes=a,.*": expected each field, and each name, once/
+  assert.match(await wrong('bytes=a,packets=a'), once)
+  assert.match(await wrong('bytes=a,bytes=b'), once)
+  assert.match(await wrong('bytes=packets'), /Cannot use --map for json: packets is another field's name/)
+  assert.match(await wrong('bytes=a', 'wrong.flowd'), /--map for flowd: names of its fields cannot be chosen/)
+  assert.match(await wrong('bytes=a', 'wrong.parquet'), /--map for Parquet: its columns have their names/)
+})
+
 test('an archive is added to', async () => {
   const out = path('twice')
   await converted(TRAFFIC, out)
@@ -153,14 +193,24 @@ test('addresses are replaced, and looked for in the output', async () => {
   await writeFile(key, `0x${'0123456789abcdef'.repeat(4)}\n`)
   const options = ['--anonymise', 'cryptopan', '--key-file', key]
   const said = await converted(TRAFFIC, path('anonymous.parquet'), ...options, '--verify', '--keep', '10.0.0.0/8')
-  assert.match(said, /\n {2}[\d,]+ addresses replaced\nflowkit: .*: no address of the input is in it\n$/)
+  assert.match(said, /\n {2}[\d,]+ addresses replaced\nflowkit: .*: no address of the input is left in it\n$/)
   const before = await rowsOf(TRAFFIC)
   const after = await rowsOf(path('anonymous.parquet'))
   assert.equal(after.length, before.length)
   const kept = (rows: readonly string[]) => rows.filter((row) => /"src_addr":"10\./.test(row)).length
   assert.equal(kept(after), kept(before))
   const cut = ['--anonymise', 'truncate:32', '--verify']
-  assert.match(await refused(3, TRAFFIC, path('same.parquet'), ...cut), / addresses of it were in the input too/)
+  assert.match(await refused(3, TRAFFIC, path('same.parquet'), ...cut), / addresses of the input left in it/)
+  const text = ['--to-format', 'line', ...options, '--verify']
+  assert.match(await refused(1, TRAFFIC, path('no.txt'), ...text), /: line cannot be read again\n$/)
+  await assert.rejects(readFile(path('no.txt')), { code: 'ENOENT' })
+  // a pcap, and flow-tools' files, have a next hop and an exporter of zeros where there is none
+  for (const name of ['masked.pcap', 'masked.ftools']) {
+    const how = ['--to-format', name.endsWith('pcap') ? 'netflow-pcap' : 'flow-tools']
+    const masked = await converted(TRAFFIC, path(name), ...how, '--anonymise', 'truncate:16', '--verify')
+    assert.match(masked, /: no address of the input is left in it\n$/)
+  }
+  assert.match(await refused(1, TRAFFIC, path('no.json'), '--anonymise', 'truncate:'), /expected 0 to 32 bits/)
   assert.match(await refused(1, TRAFFIC, path('no.json'), '--anonymise', 'hmac'), /name its secret with --key-file/)
   assert.match(await refused(1, TRAFFIC, path('no.json'), '--keep', '10.0.0.0/8'), /--keep without --anonymise/)
   const short = ['--anonymise', 'hmac', '--key-file', path('short')]

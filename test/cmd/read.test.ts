@@ -104,6 +104,9 @@ test('csv, json-array, line and table hold the same flows', async () => {
 test('names of the peers are used on request, and the schema has the names', async () => {
   const [row] = await records(V5, '-n', '1', '--names', 'iana')
   assert.equal(row['octetDeltaCount'], (await records(V5, '-n', '1'))[0].bytes)
+  const named = ['--names', 'py3flowtools', '--fields', 'dOctets,srcaddr,dst_port']
+  const [{ dOctets, srcaddr, srcaddr_raw, dstport }] = await records(V5, '-n', '1', '--names', 'py3flowtools')
+  assert.deepEqual(await records(V5, '-n', '1', ...named), [{ dOctets, srcaddr, srcaddr_raw, dstport }])
   const schema = JSON.parse(await read('--schema')) as { properties: Record<string, { type: string }> }
   assert.equal(schema.properties['src_addr'].type, 'string')
   for (const key of Object.keys((await records(V9, '-n', '1'))[0])) assert.ok(key in schema.properties, key)

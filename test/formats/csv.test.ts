@@ -2,6 +2,7 @@ import { test } from 'node:test'
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { FIELDS, ID } from '../../core/flow/fields.ts'
+import { lossByField } from '../../core/flow/loss.ts'
 import { FLOW_TYPE } from '../../core/flow/names.ts'
 import { csv } from '../../formats/csv.ts'
 import { batches, batchOf, bytesOf, ids, largest, plainRow, textOf } from './flows.ts'
@@ -104,3 +105,14 @@ test('random batches read back as a plain accessor reads them', () => {
 function isOctets(name: string): boolean {
   return FIELDS.find((field) => field.name === name)?.type === 'octets'
 }
+
+test('nanoseconds are digits of the times beside them, and lost only with those', () => {
+  const flows = [{ flow_start: 0, flow_start_ns: 7, flow_end: 1, flow_end_ns: 0 }]
+  const lossOf = (fields?: number[]) => {
+    const encoder = csv.encoder!(fields ? { fields } : {})
+    encoder.encode(batchOf(flows))
+    return lossByField(encoder.loss!()).map(({ name }) => name)
+  }
+  assert.deepEqual(lossOf(), [])
+  assert.deepEqual(lossOf(ids('flow_start')), ['flow_end', 'flow_end_ns'])
+})

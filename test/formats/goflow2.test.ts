@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FlowBatch } from '../../core/flow/batch.ts'
 import { FIELDS } from '../../core/flow/fields.ts'
-import { newLoss } from '../../core/flow/loss.ts'
+import { addLoss, lossByField, newLoss } from '../../core/flow/loss.ts'
 import type { Fault, FlowDecoder } from '../../core/flow/stream.ts'
 import { generateFlows } from '../../core/netflow/generate/generate.ts'
 import { parseTraffic } from '../../core/netflow/generate/options.ts'
@@ -75,6 +75,16 @@ test('a damaged line is a fault with its place, and the next is read', () => {
   assert.deepEqual(faults.map(({ offset }) => offset), [NAT.length, 2 * NAT.length + 25])
 })
 
+test('a line of JSON that is no object is a fault', () => {
+  const faults: Fault[] = []
+  const decoder = goflow2Json.decoder!({ onFault: (fault) => faults.push(fault), extras: true })
+  assert.equal(rowsOf(decoder, Buffer.from(`null\n${NAT}17\n"text"\n`)).length, 1)
+  const last = 5 + NAT.length
+  assert.deepEqual(faults, [['null', 0], ['17', last], ['"text"', last + 3]].map(([text, offset]) => (
+    { code: 'ERR_MALFORMED', reason: `Cannot read JSON object: { expected, ${text} found`, offset }
+  )))
+})
+
 /** From flow.proto: type 4, bytes 300, src_addr 10.0.0.1, dst_addr ::1, proto 6, a time, and field 2225. */
 const MESSAGE = Uint8Array.from([
   0x08, 4, 0x48, 0xac, 0x02, 0x32, 4, 10, 0, 0, 1, 0x3a, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
@@ -96,6 +106,7 @@ test('messages are read with and without newlines between, in chunks of any size
       })
     }
     assert.equal(goflow2Protobuf.probe!(bytes), 75)
+    assert.equal(goflow2Protobuf.probe!(Uint8Array.from(one)), 75)
   }
   assert.equal(goflow2Protobuf.probe!(Buffer.from('\n\n\n\n\n\n\n\n\n')), 0)
 })
@@ -131,3 +142,66 @@ for (const format of [goflow2Json, goflow2Protobuf]) {
     }
   })
 }
+
+/** A line of some keys, read and written again. @returns the object, and what was lost in reading and writing */
+function again(line: object, extras: boolean = true): [Record<string, unknown>, string[]] {
+  const loss = newLoss()
+  const batch = new FlowBatch()
+  goflow2Json.decoder!({ onFault: refuse, extras, loss }).decode(Buffer.from(`${JSON.stringify(line)}\n`), 0, batch)
+  const encoder = goflow2Json.encoder!({ extras })
+  const text = Buffer.from(encoder.encode(batch)).toString()
+  addLoss(loss, encoder.loss!())
+  return [JSON.parse(text), lossByField(loss).map(({ name }) => name)]
+}
+
+test('a time of 0 is none, as goflow2 writes it', () => {
+  const line = '{"type":"NETFLOW_V9","time_received_ns":0,"time_flow_start_ns":0,"time_flow_end_ns":"1970-01-01T00:00:00Z"}\n'
+  const loss = newLoss()
+  const [row] = rowsOf(goflow2Json.decoder!({ onFault: refuse, loss }), Buffer.from(line))
+  assert.deepEqual(row, { type: 'NETFLOW_V9' })
+  assert.deepEqual(lossByField(loss), [])
+})
+
+test('times are nanoseconds, however small', () => {
+  const line = '{"type":"NETFLOW_V9","time_received_ns":1500000000000,"time_flow_start_ns":1000,"time_flow_end_ns":"3600000000001"}\n'
+  const [row] = rowsOf(goflow2Json.decoder!({ onFault: refuse }), Buffer.from(line))
+  assert.deepEqual(row, {
+    type: 'NETFLOW_V9', received: '1970-01-01T00:25:00.000Z', flow_start: '1970-01-01T00:00:00.000001000Z',
+    flow_end: '1970-01-01T01:00:00.000000001Z',
+  })
+})
+
+test('keys that are nobody\'s are written again, and goflow2\'s own lists as lists', () => {
+  const line = {
+    type: 'IPFIX', time_received_ns: 1700000000000000000, custom: 'a "b"', count: 7, layer_stack: ['Ethernet', 'IPv4'],
+    layer_size: [14, 20], ipv6_routing_header_addresses: ['2001:db8::1'], ipv6_routing_header_seg_left: 2,
+  }
+  const [kept, lost] = again(line)
+  for (const [key, value] of Object.entries(line)) assert.deepEqual(kept[key], value, key)
+  assert.deepEqual(lost, [])
+  const [left, without] = again(line, false)
+  assert.deepEqual([left['custom'], left['layer_stack'], left['ipv6_routing_header_seg_left']], [undefined, [], 0])
+  assert.deepEqual(without, Object.keys(line).slice(2))
+})
+
+test('addresses that NAT has made are under the keys of their family', () => {
+  const line = { post_nat_src_ipv6_address: '2001:db8::1', post_nat_dst_ipv4_address: '192.0.2.1' }
+  const [kept] = again({ type: 'IPFIX', ...line })
+  const keys = Object.entries(kept).filter(([key]) => key.startsWith('post_nat'))
+  assert.deepEqual(Object.fromEntries(keys), line)
+})
+
+test('what goflow2 knows and there is no place for is told', () => {
+  const tell = (line: object) => again(line)[1]
+  assert.deepEqual(tell({ type: 'IPFIX', mpls_ttl: [255], mpls_ip: ['192.0.2.1'], mpls_label: [1, 2] }), [])
+  assert.deepEqual(tell({ mpls_ttl: [255, 254], mpls_ip: ['192.0.2.1', '192.0.2.2'] }), ['mpls_ttl', 'mpls_ip'])
+  assert.deepEqual(tell({ type: 'NETFLOW_V99', src_addr: 'nonsense', next_hop: '' }), ['type', 'src_addr'])
+  const batch = new FlowBatch()
+  const text = '{"dst_mac":"02:00:00:00:00:01","post_dst_mac":"02:00:00:00:00:02"}\n{"dst_mac":"02:00:00:00:00:01"}\n'
+  json.decoder!({ onFault: refuse }).decode(Buffer.from(text), 0, batch)
+  for (const format of [goflow2Json, goflow2Protobuf]) {
+    const encoder = format.encoder!({})
+    encoder.encode(batch)
+    assert.deepEqual(lossByField(encoder.loss!()), [{ name: 'dst_mac', leftOut: 1, narrowed: 0 }])
+  }
+})

@@ -160,6 +160,11 @@ test('an array is JSON with no flow, one batch or several', () => {
   assert.equal(bytesOf(jsonArray, several).toString(), '[\n{"proto":6},\n{"proto":7},\n{}\n]\n')
 })
 
+test('an array of nothing is told', () => {
+  assert.equal(json.probe!(bytesOf(jsonArray, [])), 60)
+  for (const text of ['[', '[1]', 'a[]', '{}', '']) assert.equal(json.probe!(Buffer.from(text)), 0, text)
+})
+
 test('lines longer than the buffer are whole', () => {
   const flows = Array.from({ length: 3 }, (_, i): Flow => ({ tag: i, user_name: 'ü'.repeat(40_000 * (i + 1)), ssid: 'x' }))
   const parsed = textOf(json, flows).trimEnd().split('\n').map((line) => JSON.parse(line))

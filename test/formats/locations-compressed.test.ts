@@ -1,7 +1,7 @@
 import { after, test } from 'node:test'
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, readdirSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,8 +9,10 @@ import { gzipSync, zstdCompressSync } from 'node:zlib'
 import type { FlowReader } from '../../core/flow/stream.ts'
 import type { FlowFormat } from '../../formats/format.ts'
 import { findInputs, readCounterInputs, readInputs, type InputFault } from '../../formats/locations.ts'
+import { parquet } from '../../formats/parquet.ts'
 import { tellFormat } from '../../formats/tell.ts'
 import { chunksOf, noise } from '../core/compress/contents.ts'
+import { batchOf } from './flows.ts'
 
 const CAPTURE = 'test/fixtures/netflow/demo.pcap'
 const folder = await mkdtemp(join(tmpdir(), 'flowkit-compressed-'))
@@ -35,6 +37,11 @@ async function read(word: string, stdin: AsyncIterable<Uint8Array> = nothing): P
   const inputs = await findInputs([word], undefined, stdin)
   const rows = await count(readInputs(inputs, {}, ({ input: _, ...fault }) => faults.push(fault)))
   return { rows, faults }
+}
+
+/** Temporary folders of readers that need a file. */
+function temporaryFolders(): string[] {
+  return readdirSync(tmpdir()).filter((name) => /^flowkit-.{6}$/.test(name))
 }
 
 async function fileOf(name: string, bytes: Uint8Array): Promise<string> {
@@ -101,12 +108,31 @@ test('damage before the format can be told is an error of a named file, a fault 
   assert.throws(() => broken.openCounters({ onFault() {}, onNote() {} }), { code: 'ERR_TRUNCATED' })
 })
 
-test('formats that need a file want it unpacked', async () => {
-  const path = await fileOf('x.parquet.gz', gzipSync(Buffer.from('PAR1 and more')))
-  const message = `Cannot read "${path}": parquet in gzip must be unpacked first`
-  const said = { code: 'ERR_OPTION', message }
-  await assert.rejects(findInputs([path], undefined, nothing), said)
-  await assert.rejects(findInputs([path], 'parquet', nothing), said)
+test('formats that need a file are read from compressed files and streams too, and nothing is left of it', async () => {
+  const path = join(folder, 'x.parquet')
+  const writer = await parquet.create!(path, {})
+  await writer.write(batchOf([{ bytes: 1 }, { bytes: 2 }]))
+  await writer.close()
+  const bytes = await readFile(path)
+  const before = temporaryFolders()
+  const packed = gzipSync(bytes)
+  for (const [name, content] of [['p.gz', packed], ['p.zst', zstdCompressSync(bytes)]] as const) {
+    assert.deepEqual(await read(await fileOf(name, content)), { rows: 2, faults: [] }, name)
+    assert.deepEqual(await read('-', chunksOf(content, 100)), { rows: 2, faults: [] }, name)
+  }
+  assert.deepEqual(await read('-', chunksOf(bytes, 1000)), { rows: 2, faults: [] })
+  const cut = await fileOf('cut.gz', packed.subarray(0, packed.length - 10))
+  const { rows, faults } = await read(cut)
+  assert.equal(rows, 0)
+  assert.deepEqual(faults.map(({ code }) => code), ['ERR_TRUNCATED'])
+  const half = await read('-', chunksOf(bytes.subarray(0, 1000), 100))
+  assert.match(half.faults[0].reason, /^Cannot read standard input: .* 'standard input'/)
+  const [input] = await findInputs([join(folder, 'p.gz')], undefined, nothing)
+  const reasons: string[] = []
+  const samples = input.openCounters({ onFault: ({ reason }) => reasons.push(reason), onNote() {} })
+  assert.deepEqual((await Array.fromAsync(samples)).flat(), [])
+  assert.deepEqual(reasons.filter((reason) => reason.includes('flowkit-') && !reason.includes('p.gz')), [])
+  assert.deepEqual(temporaryFolders(), before)
 })
 
 test('counter samples in compressed files are read as others are', async () => {

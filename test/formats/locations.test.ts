@@ -1,10 +1,11 @@
 import { after, test } from 'node:test'
 import assert from 'node:assert/strict'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { archivePlaces, defaultArchive, findArchive } from '../../core/archive/places.ts'
 import { parseFilter } from '../../core/filter/filter.ts'
+import { lossByField, newLoss } from '../../core/flow/loss.ts'
 import type { FlowReader } from '../../core/flow/stream.ts'
 import { findFormat, findInputs, readInputs, type InputFault } from '../../formats/locations.ts'
 
@@ -109,8 +110,64 @@ test('what cannot be read is refused with the reason', async () => {
   await refuse(['-'], undefined, { code: 'ERR_INPUT', message: 'Cannot read "standard input": it is empty' })
   await refuse([V5], 'nonsense', { code: 'ERR_OPTION', message: /^Cannot find format "nonsense": known are archive, / })
   await refuse([V5], 'table', { code: 'ERR_OPTION', message: 'Cannot read format table here: it is for output only' })
-  await refuse(['-'], 'parquet', { code: 'ERR_OPTION', message: 'Cannot read format parquet here: it needs a file' })
   assert.equal(findFormat('json').name, 'json')
+})
+
+test('of several inputs one that is empty, or damaged where it begins, is a fault', async () => {
+  const empty = join(folder, 'none')
+  await writeFile(empty, '')
+  const damaged = join(folder, 'damaged.gz')
+  await writeFile(damaged, Uint8Array.of(0x1f, 0x8b, 8, 0, 0))
+  const [alone] = await countInputs([V5])
+  for (const words of [[empty, V5, damaged], [join(folder, '{none,damaged.gz}'), V5]]) {
+    const [rows, faults] = await countInputs(words)
+    assert.equal(rows, alone)
+    assert.deepEqual(faults.map(({ input, reason }) => [input, reason]).sort(), [
+      [damaged, 'Cannot unpack gzip at byte 0: it ends too early'],
+      [empty, `Cannot read "${empty}": it is empty`],
+    ])
+  }
+  await assert.rejects(countInputs([V5, 'package.json']), { code: 'ERR_UNSUPPORTED' })
+  await assert.rejects(countInputs([V5, join(folder, 'missing')]), { code: 'ENOENT' })
+})
+
+test('of a folder it is said what is no flow file, and what cannot be opened is a fault', async () => {
+  const below = join(folder, 'mixed')
+  await mkdir(join(below, 'deeper'), { recursive: true })
+  await copyFile(V5, join(below, 'a'))
+  await writeFile(join(below, 'README'), 'these are flows')
+  await writeFile(join(below, '.hidden'), 'unfinished')
+  await writeFile(join(below, 'empty'), '')
+  await copyFile(V5, Buffer.concat([Buffer.from(join(below, 'deeper', 'x')), Buffer.of(0xff)]))
+  await symlink('../a', join(below, 'deeper', 'again'))
+  await symlink(resolve(V9), join(below, 'deeper', 'elsewhere'))
+  await symlink('nowhere', join(below, 'deeper', 'dangling'))
+  const notes: string[] = []
+  const faults: InputFault[] = []
+  const inputs = await findInputs([below], undefined, nothing, (note) => notes.push(note))
+  const rows = await count(readInputs(inputs, {}, (fault) => faults.push(fault)))
+  assert.equal(rows, (await countInputs([V5, V9]))[0])
+  const note = `${below}: 1 file left out whose format cannot be told, such as ${join(below, 'README')}`
+  assert.deepEqual(notes, [note])
+  assert.deepEqual(faults.map(({ reason }) => reason), ['Cannot open it: its name is not UTF-8'])
+})
+
+test('a glob finds folders too', async () => {
+  const [rows, faults] = await countInputs([join(folder, '{mixed,below}')])
+  const [five] = await countInputs([V5])
+  const [nine] = await countInputs([V9])
+  assert.deepEqual([rows, faults.length], [2 * five + 2 * nine, 1])
+})
+
+test('counters that are over what a batch holds are entered as cut', async () => {
+  const path = join(folder, 'large.json')
+  const text = '{"bytes":18446744073709551615,"packets":1}\n{"bytes":1,"packets":"9007199254740993"}\n'
+  await writeFile(path, text)
+  const loss = newLoss()
+  await countInputs([path], { loss })
+  assert.deepEqual(lossByField(loss), [
+    { name: 'bytes', leftOut: 0, narrowed: 1 }, { name: 'packets', leftOut: 0, narrowed: 1 },
+  ])
 })
 
 test('archives are looked for where the environment says, then where they are by default', async () => {

@@ -11,6 +11,7 @@ import type { ReadRequest } from '../../formats/format.ts'
 import {
   hex, ipfix, join, micros, pick, rows, set, template, u16, u32, u8, v9, type Row,
 } from '../core/netflow/messages.ts'
+import { batchOf, bytesOf as bytesWritten } from './flows.ts'
 
 const FIXTURES = new URL('../fixtures/netflow/', import.meta.url)
 
@@ -280,6 +281,18 @@ test('a capture that ends inside a packet gives the flows before it, and ERR_TRU
   assert.equal((error as { code?: string }).code, 'ERR_TRUNCATED')
 })
 
+test('damage that ends a capture is told with its place, behind packets that are no flows too', async () => {
+  const bytes = pcap([[FLOWS, 2055], [hex('00112233445566778899'), 53], [FLOWS, 2055]])
+  const third = 24 + 2 * (16 + 42) + FLOWS.length + 10
+  bytes.fill(0xff, third + 8, third + 12) // its length
+  const found = 'length up to 16777216 wanted, 4294967295 found'
+  for (const size of [bytes.length, 7]) {
+    const { rows: flows, faults, error } = await read(bytes, {}, () => size)
+    assert.deepEqual([flows.length, faults], [2, []])
+    assert.equal((error as Error).message, `Cannot read pcap record at byte ${third}: ${found}`)
+  }
+})
+
 test('a datagram whose fragments are not all there is told of', async () => {
   const bytes = bytesOf('fragments.pcap')
   const first = 24 + 16 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(24 + 8, true)
@@ -294,6 +307,13 @@ test('a capture without export datagrams is refused', async () => {
   const { rows: flows, error } = await read(pcap([[hex('00112233445566778899'), 53]]))
   assert.equal(flows.length, 0)
   assert.equal((error as { code?: string }).code, 'ERR_INPUT')
+})
+
+test('a capture without packets has no flows, and is none where there is not even a header', async () => {
+  const { rows: flows, error } = await read(pcap([]))
+  assert.deepEqual([flows, error], [[], undefined])
+  const none = await read(new Uint8Array(0))
+  assert.equal((none.error as { code?: string }).code, 'ERR_INPUT')
 })
 
 test('more flows than a batch holds come in several', async () => {
@@ -318,4 +338,16 @@ test('captures are known by their first bytes', () => {
   for (const other of [FLOWS, ipfix({}), new Uint8Array(0), hex('a1b2')]) {
     assert.equal(netflowPcap.probe!(other), 0)
   }
+})
+
+test('flows are written with the exporters and observation domains that they have', async () => {
+  const flow = { src_addr: '10.0.0.1', dst_addr: '10.0.0.2', bytes: 1, packets: 1 }
+  const flows = [
+    { ...flow, exporter_addr: '192.0.2.1', observation_domain_id: 1 },
+    { ...flow, exporter_addr: '192.0.2.1', observation_domain_id: 2 },
+    { ...flow, exporter_addr: '2001:db8::1', observation_domain_id: 2 },
+  ]
+  const { rows: found } = await read(bytesWritten(netflowPcap, [batchOf(flows)]))
+  const keys = found.map((row) => [row['exporter_addr'], row['observation_domain_id']])
+  assert.deepEqual(keys, flows.map((each) => [each.exporter_addr, each.observation_domain_id]))
 })

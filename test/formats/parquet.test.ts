@@ -241,6 +241,18 @@ test('counters over 2^53 are cut there, and counted', async () => {
   assert.equal(saturated, 3)
 })
 
+test('values that no file of flowkit has are brought into the bounds of their fields', async () => {
+  const path = join(folder, `${++count}.parquet`)
+  const times = [2n ** 63n - 2n, -9_223_372_022_400_000_000n, -7n].map((micros) => `make_timestamp(${micros})`)
+  await runPlain(`COPY (SELECT unnest([-1, -9223372036854775808, 7]) AS packets,
+      unnest([${times.join()}]) AS flow_end, unnest([281474976710656, -1, 7]) AS src_mac)
+    TO '${path}' (FORMAT parquet, KV_METADATA {flowkit_schema: '1'})`)
+  assert.deepEqual(await read(path), [
+    { flow_end: 2 ** 53, packets: 0, src_mac: 2 ** 48 - 1 }, { flow_end: -(2 ** 53), packets: 0, src_mac: 0 },
+    { flow_end: -7, packets: 7, src_mac: 7 },
+  ])
+})
+
 test('files of other tools are read by the names of their columns, cast to the fields\' types', async () => {
   const path = await foreignFile(`SELECT * FROM (VALUES
     ('10.0.0.1', '443', 6.0::DOUBLE, 1500::SMALLINT, TIMESTAMPTZ '2026-11-21 14:00:00.25+01',

@@ -207,3 +207,47 @@ test('a time whose microseconds are not exact is lost, and told of', () => {
     assert.deepEqual([loss, faults], [[['received', 1], ['flow_start', 1]], []])
   }
 })
+
+/** Fields of the rows that some text has, and what was wrong with it. */
+function told(format: FlowFormat, text: string | Uint8Array, chunk?: number): [unknown[], unknown[]] {
+  const { rows, faults, error } = reading(format, Buffer.from(text), chunk === undefined ? {} : { chunk }) as {
+    rows: [string, Record<string, unknown>][], faults: Fault[], error: unknown,
+  }
+  assert.equal(error, undefined)
+  return [rows.map(([, row]) => row), faults.map(({ offset, reason }) => [offset, reason])]
+}
+
+test('a byte order mark before JSON is passed over, also where it comes in pieces', () => {
+  for (const chunk of [1, 2, 100]) {
+    assert.deepEqual(told(json, '\ufeff{"bytes":1}\n{"bytes":2}\n', chunk), [[{ bytes: 1 }, { bytes: 2 }], []])
+    assert.deepEqual(told(json, '\ufeff', chunk), [[], []])
+  }
+  assert.equal(json.probe!(Buffer.from('\ufeff{"bytes":1,"packets":2}\n')), 80)
+})
+
+test('an object that is too long is a fault, and what follows its line is read', () => {
+  const long = `{"bytes":1,"user_name":"${'x'.repeat(3 << 20)}"}`
+  const text = `{"bytes":1}\n${long}\n{"bytes":2}\n`
+  const [rows, faults] = told(json, text, 1 << 18)
+  assert.deepEqual(rows, [{ bytes: 1 }, { bytes: 2 }])
+  assert.deepEqual(faults, [[12, 'Cannot read JSON object: at most 1048576 bytes are expected']])
+})
+
+test('spaces around a value of CSV are no part of it, but in text', () => {
+  const text = 'src_addr, bytes, proto, user_name, flow_start\n 192.0.2.1, 7 , tcp, a b , 2026-01-01T00:00:00Z \n'
+  assert.deepEqual(told(csv, text), [[{
+    src_addr: '192.0.2.1', bytes: 7, proto: 6, user_name: ' a b ', flow_start: '2026-01-01T00:00:00Z',
+  }], []])
+})
+
+test('quotes of CSV that have no end cost a line of many, and the lines to the end of few', () => {
+  const reason = 'Cannot read CSV record: the end of its quotes expected, none found, '
+  const few = told(csv, 'bytes,user_name\n1,a\n2,"b\n3,c\n4,d\n')
+  assert.deepEqual(few, [[{ bytes: 1, user_name: 'a' }], [[20, `${reason}3 lines are left out`]]])
+  const whole = told(csv, 'bytes,user_name\n1,"a\nb"')
+  assert.deepEqual(whole, [[{ bytes: 1, user_name: 'a\nb' }], []])
+  const lines = Array.from({ length: 5 }, () => `1,${'x'.repeat(300_000)}\n`).join('')
+  const [rows, faults] = told(csv, `bytes,user_name\n2,"b\n${lines}3,c\n`, 1 << 18)
+  assert.deepEqual(rows.map((row) => (row as { bytes: number }).bytes), [1, 1, 1, 1, 1, 3])
+  assert.deepEqual(faults, [[16, `${reason}the line is left out`]])
+})

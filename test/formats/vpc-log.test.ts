@@ -279,7 +279,39 @@ test('logs are told by a header, by the shape of version 2, and by messages that
   ]) assert.equal(probe(text), 0, text)
 })
 
-test('a line without an end is refused once it is too long', async () => {
-  const { error } = await read('x'.repeat(70_000), {}, 1000)
+test('objects behind lines are read, whatever stands before them, in chunks of any size', async () => {
+  for (const size of [1, 7, 1 << 20]) {
+    const input = `${SSH}\n  ${message(RDP)}\n\t${IPV6}\n`
+    assert.deepEqual(await read(input, {}, size), { rows: [SSH_ROW, RDP_ROW, IPV6_ROW], faults: [] })
+  }
+})
+
+test('a line is refused once it is too long, whether its end has come or not', async () => {
+  for (const end of ['', '\n']) {
+    for (const size of [1000, 1 << 20]) {
+      const { rows, error } = await read(`${SSH}\n${'x'.repeat(70_000)}${end}`, {}, size)
+      assert.deepEqual(rows, [SSH_ROW])
+      assert.match(error!, new RegExp(`^Cannot read line at byte ${SSH.length + 1}: at most 65536 bytes`))
+    }
+  }
+  const { error } = await read(message('x'.repeat(70_000)))
   assert.match(error!, /^Cannot read line at byte 0: at most 65536 bytes/)
+})
+
+test('flow logs that are sent to Firehose are objects with a message each, one behind the other', async () => {
+  const events = [SSH, NODATA, SSH].map((message) => JSON.stringify({ message }))
+  for (const text of [events.join(''), events.join('\n'), `[${events.join()}]`]) {
+    assert.equal(vpcLog.probe!(Buffer.from(text)), 90)
+    for (const size of [1, 50, text.length]) assert.deepEqual((await read(text, {}, size)).rows, [SSH_ROW, SSH_ROW])
+  }
+  assert.equal(vpcLog.probe!(Buffer.from('{"message":"hello world"}')), 0)
+})
+
+test('a byte order mark before a header is passed over', async () => {
+  const text = `\ufeffsrcaddr dstaddr log-status\n172.31.16.139 172.31.16.21 OK\n`
+  assert.equal(vpcLog.probe!(Buffer.from(text)), 95)
+  for (const size of [1, 2, 100]) {
+    const { rows, faults } = await read(text, {}, size)
+    assert.deepEqual([rows.map(({ dst_addr: address }) => address), faults], [['172.31.16.21'], []])
+  }
 })

@@ -20,6 +20,8 @@ export interface ExportOptions extends SetEncoderOptions {
    * flows have one exporter, and records tell where they came from if the version can.
    */
   readonly byExporter: boolean
+  /** Whether exporters go on with the observation domains that flows tell, where the version has such. */
+  readonly byDomain?: boolean
 }
 
 /** IPFIX as most collectors take it. */
@@ -62,6 +64,8 @@ const NO_EXPORTER = 0xc0000201
 const SOURCE_PORT = 50_000
 /** Versions whose headers name the engine, each of which counts for itself. */
 const ENGINE_VERSIONS = [5, 6, 8]
+/** Versions whose headers name the observation domain, likewise. */
+const DOMAIN_VERSIONS = [9, 10]
 const NO_BYTES = new Uint8Array(16)
 
 /**
@@ -73,6 +77,7 @@ export function exportStreams(options: ExportOptions): ExportStreams {
   const { version, byExporter } = options
   const isSflow = version === 'sflow'
   const byEngine = !isSflow && ENGINE_VERSIONS.includes(version.version)
+  const byDomain = options.byDomain === true && !isSflow && DOMAIN_VERSIONS.includes(version.version)
   const streams = new Map<number | string, Stream>()
   const lost = newLoss() // by streams that are forgotten
   const scratch = new FlowBatch()
@@ -87,11 +92,13 @@ export function exportStreams(options: ExportOptions): ExportStreams {
     const family = byExporter && mask[ID.exporterAddr] ? exporterAddr.family[row] : 0
     const v4 = family === 4 ? exporterAddr.v4[row] : NO_EXPORTER
     const v6 = family === 6 ? exporterAddr.v6.subarray(row * 16, row * 16 + 16) : NO_BYTES
-    const key = family === 6 ? `${v6.join()}/${engine}` : v4 * 65_536 + engine
+    const domain = byDomain && mask[ID.observationDomainId] ? batch.observationDomainId[row] : options.domain
+    const own = family === 6 ? `${v6.join()}/${engine}` : v4 * 65_536 + engine
+    const key = byDomain ? `${domain}/${own}` : own
     let stream = streams.get(key)
     if (!stream) {
       const source = { family: family || 4, v4, v6: copyBytes(v6, 0, 16), port: SOURCE_PORT }
-      streams.set(key, stream = { encoder: newEncoder(options), source, time: 0 })
+      streams.set(key, stream = { encoder: newEncoder({ ...options, domain }), source, time: 0 })
     }
     return stream
   }
@@ -124,6 +131,7 @@ export function exportStreams(options: ExportOptions): ExportStreams {
   /** Whether a row belongs to the stream of the row before, as far as that is seen at a glance. */
   function isSame(batch: FlowBatch, row: number): boolean {
     const { shape, exporterAddr: { family, v4 }, engineType, engineId } = batch
+    if (byDomain && batch.observationDomainId[row] !== batch.observationDomainId[row - 1]) return false
     return shape[row] === shape[row - 1] && family[row] !== 6 && v4[row] === v4[row - 1]
       && family[row] === family[row - 1] && engineType[row] === engineType[row - 1]
       && engineId[row] === engineId[row - 1]

@@ -224,6 +224,13 @@ describe('pcapng', () => {
   // if_tsresol is option 9, if_tsoffset option 14; 2023-11-14T22:13:20Z is 1,700,000,000
   const resolution = (value: string): string => `00090001${value}000000` + '00000000'
 
+  test('a time that no number holds exactly is none', () => {
+    const offset = '000e0008' + '4000000000000000'
+    assert.deepEqual(timeOf(2n ** 63n, resolution('00')), [0, 0])
+    assert.deepEqual(timeOf(2n ** 54n, resolution('06')), [0, 0])
+    assert.deepEqual(timeOf(7n, offset), [0, 0])
+  })
+
   test('times are exact in every resolution', () => {
     assert.deepEqual(timeOf(1_700_000_000_123_456n, ''), [1_700_000_000_123_456, 0])
     assert.deepEqual(timeOf(1_700_000_000n, resolution('00')), [1_700_000_000_000_000, 0])

@@ -101,6 +101,23 @@ test('sFlow, which receivers date by receipt, is sent second by second', () => {
   ])
 })
 
+test('each observation domain goes on where that is wanted, and counts for itself', () => {
+  const batch = () => flows(
+    { observation_domain_id: 7 }, { observation_domain_id: 4294967295 }, { observation_domain_id: 7 }, {},
+    { observation_domain_id: 7, exporter_addr: '192.0.2.7' },
+  )
+  const domains = (byDomain: boolean, version: 9 | 10): number[][] => {
+    const sent = exported({ byDomain, domain: 5, version: { version } }, batch(), batch())
+    const at = version === 9 ? [16, 12] : [12, 8]
+    return sent.map(({ view }) => at.map((offset) => view.getUint32(offset)))
+  }
+  assert.deepEqual(domains(true, 10), [
+    [7, 0], [4294967295, 0], [5, 0], [7, 0], [7, 2], [4294967295, 1], [5, 1], [7, 1],
+  ])
+  assert.deepEqual(domains(true, 9).map(([domain]) => domain), [7, 4294967295, 5, 7, 7, 4294967295, 5, 7])
+  assert.deepEqual(domains(false, 10), [[5, 0], [5, 0], [5, 4], [5, 1]])
+})
+
 test('a version that cannot have so small datagrams is refused at once', () => {
   assert.throws(() => exportStreams({ ...DEFAULT_EXPORT, byExporter: true, maxSize: 60, ...V5 }), RangeError)
 })
