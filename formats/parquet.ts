@@ -23,12 +23,10 @@ export const parquet: FlowFormat = {
     yield* readParquet([path], { ...request, onBad: ({ error }) => { throw error } })
   },
   openCounters: (path, request) => readCounters(path, request),
-  create(path, { fields, extras, textAddresses = false, map }) {
-    if (map) throw new FlowkitError('ERR_OPTION', 'Cannot use --map for Parquet: its columns have their names')
-    return createParquetFile(path, {
-      ...fields && { fields }, ...extras !== undefined && { extras }, textAddresses,
-    })
-  },
+  create: (path, { fields, extras, textAddresses = false, map }) => createParquetFile(path, {
+    ...fields && { fields }, ...extras !== undefined && { extras },
+    ...map ? { names: map } : { textAddresses },
+  }),
 }
 
 /**

@@ -14,6 +14,8 @@ export interface ParquetFileOptions {
   readonly extras?: boolean
   /** Addresses as text, for tools that cannot do with two numbers. */
   readonly textAddresses?: boolean
+  /** Other names of fields: the file is for other tools then, with addresses as text. */
+  readonly names?: ReadonlyMap<string, string>
 }
 
 /**
@@ -22,13 +24,13 @@ export interface ParquetFileOptions {
  * @throws the system error if the folder cannot be written to
  */
 export async function createParquetFile(path: string, options: ParquetFileOptions = {}): Promise<FlowWriter> {
-  const { fields, extras = false, textAddresses = false } = options
+  const { fields, extras = false, names, textAddresses = names !== undefined } = options
   const target = resolve(path)
   const temporary = await mkdtemp(join(dirname(target), `.${basename(target)}.tmp-`))
   const chosen = fields?.map((id) => FIELDS[id])
   const parts = openParts({
     directory: temporary, always: chosen ?? CORE_FIELDS, extras, textAddresses,
-    ...chosen && { allowed: chosen },
+    ...chosen && { allowed: chosen }, ...names && { names },
   })
 
   async function close(): Promise<void> {

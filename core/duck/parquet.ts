@@ -29,18 +29,23 @@ export function copySql(query: string, path: string, metadata: Readonly<Record<s
  * The columns of a file that has `fields`, from rows that have some of them; the others are NULL.
  *
  * @param text whether addresses are text, for tools that cannot do with numbers (needs MACROS)
+ * @param names other names of fields; addresses that have one must be text
  */
 export function selectSql(
   fields: readonly Field[], given: ReadonlySet<Field>, extras: boolean, text: boolean,
+  names?: ReadonlyMap<string, string>,
 ): string {
   const columns = fields.flatMap((field) => {
     const { name } = field
+    const called = names?.get(name)
     if (text && field.type === 'addr') {
-      return [given.has(field) ? `addr(${name}_hi, ${name}_lo) AS ${name}` : `NULL::VARCHAR AS ${name}`]
+      const value = given.has(field) ? `addr(${name}_hi, ${name}_lo)` : 'NULL::VARCHAR'
+      return [`${value} AS ${identifier(called ?? name)}`]
     }
-    return sqlColumns(field).map((column) => (
-      `${given.has(field) ? identifier(column.name) : 'NULL'}::${column.type} AS ${identifier(column.name)}`
-    ))
+    return sqlColumns(field).map((column) => {
+      const value = given.has(field) ? identifier(column.name) : 'NULL'
+      return `${value}::${column.type} AS ${identifier(called ?? column.name)}`
+    })
   })
   if (extras) columns.push(`${EXTRA_COLUMN}::JSON AS ${EXTRA_COLUMN}`)
   return columns.join(', ')

@@ -22,6 +22,8 @@ export interface PartsOptions {
   readonly extras?: boolean
   /** Whether addresses are text. */
   readonly textAddresses?: boolean
+  /** Other names of fields, where addresses are text. */
+  readonly names?: ReadonlyMap<string, string>
   /** What stands behind the query for the rows of each file: ORDER BY and LIMIT. */
   readonly order?: string
   /** Added to the metadata of each file. */
@@ -85,7 +87,7 @@ const MEMORY = 512 * 2 ** 20
 /** Start a writer and its thread. */
 export function openParts(options: PartsOptions): PartWriter {
   const { directory, always, allowed = FIELDS, extras = false, textAddresses = false } = options
-  const { order = '', metadata } = options
+  const { order = '', metadata, names } = options
   const may = new Uint8Array(FIELD_COUNT)
   for (const { id } of allowed) may[id] = 1
   const feed = openFeed({ threads: 1, memory: MEMORY })
@@ -121,7 +123,7 @@ export function openParts(options: PartsOptions): PartWriter {
     const fields = FIELDS.filter((field) => columns.has(field))
     const given = fields.filter(({ id }) => may[id] === 1)
     const path = join(directory, String(++count))
-    const select = selectSql(fields, new Set(given), extras, textAddresses)
+    const select = selectSql(fields, new Set(given), extras, textAddresses, names)
     const sql = copySql(`SELECT ${select} FROM batches() ${order}`, path, fileMetadata(fields))
     return { path, label, run: feed.run({ sql, fields: given, extras }) }
   }
