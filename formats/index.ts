@@ -14,14 +14,14 @@ import { ipfixFile } from './ipfix-file.ts'
 import { json, jsonArray } from './json.ts'
 import { netflowPcap } from './netflow-pcap.ts'
 import { nfdumpText } from './nfdump-text.ts'
-import { nfdump, nfdump178 } from './nfdump.ts'
+import { nfdump, nfdump16, nfdump178 } from './nfdump.ts'
 import { parquet, vpcParquet } from './parquet.ts'
 import { table } from './table.ts'
 import { vpcLog } from './vpc-log.ts'
 
 /** Every format flowkit reads or writes, in the order of `flowkit formats`. */
 export const FORMATS: readonly FlowFormat[] = [
-  archive, parquet, netflowPcap, ipfixFile, nfdump, nfdump178, flowd, flowTools, goflow2Json,
+  archive, parquet, netflowPcap, ipfixFile, nfdump, nfdump16, nfdump178, flowd, flowTools, goflow2Json,
   goflow2Protobuf, vpcLog, vpcParquet, json, jsonArray, csv, cbor, table, ...nfdumpText,
   flowdText, flowdTextV, flowdCsv, flowPrint, flowExport, ...flowPrintFormats,
 ]

@@ -3,7 +3,7 @@ import { nfdumpDecoder } from './nfdump/decode.ts'
 import { probeHeader } from './nfdump/header.ts'
 import { readIdent } from './nfdump/ident.ts'
 import { rotatedName, rotatedTime, unfinishedName } from './nfdump/names.ts'
-import { createNfdump, NFDUMP_171, NFDUMP_178, type NfdumpVersion } from './nfdump/writer.ts'
+import { createNfdump, NFDUMP_16, NFDUMP_171, NFDUMP_178, type NfdumpVersion } from './nfdump/writer.ts'
 
 /** Files of nfdump: nfcapd, nfpcapd and sfcapd 1.5 to 1.7; written as nfdump 1.7.1 and later read them. */
 export const nfdump: FlowFormat = {
@@ -23,10 +23,19 @@ export const nfdump178: FlowFormat = {
   ...writerOf(NFDUMP_178),
 }
 
+/** As nfdump 1.6 writes them, for programs that read no others. */
+export const nfdump16: FlowFormat = {
+  name: 'nfdump-1.6',
+  summary: 'nfdump files as nfdump 1.6 writes them, which 1.7 reads too',
+  extensions: [],
+  decoder: nfdumpDecoder,
+  ...writerOf(NFDUMP_16),
+}
+
 function writerOf(version: NfdumpVersion): Pick<FlowFormat, 'create' | 'compressions' | 'fileNames'> {
   return {
     create: (path, request) => createNfdump(path, request, version),
-    compressions: ['lzo', 'none', 'lz4', 'zstd'],
+    compressions: version.compressions,
     fileNames: {
       nameOf: (start, seconds) => rotatedName(start, seconds),
       timeOf: rotatedTime,

@@ -3,21 +3,19 @@ import { elementName } from '../../core/flow/elements.ts'
 import { ID } from '../../core/flow/fields.ts'
 import { loseElement, newLoss, type Loss } from '../../core/flow/loss.ts'
 import { VARIABLE_LENGTH, type Shape } from '../../core/flow/shape.ts'
-import { EXT } from './extensions.ts'
-import type { Extension } from './parts.ts'
 import { Statistics } from './statistics.ts'
-import {
-  familiesOf, kindsOf, KINDS, makeWritePlan, type Families, type VariablePart, type WritePlan,
-} from './write-plan.ts'
+import { kindColumns, KINDS, kindsOf, type KindColumns } from './write-kinds.ts'
+import { makeWritePlan, type VariablePart, type WritePlan } from './write-plan.ts'
+import type { RecordScheme } from './write-scheme.ts'
 import { writeStep, type WrittenRecords } from './write-steps.ts'
 import { WrittenExporters } from './written-exporters.ts'
+import { WrittenMaps } from './written-maps.ts'
 import { WrittenNames } from './written-names.ts'
 
 /** Bytes of records in a block at most: nfdump 1.7.1 has that much room. */
 export const BLOCK_SIZE: number = 1_048_576
 /** Longest value of no fixed length: a record has at most 65,535 bytes. */
 const MOST_OCTETS = 16_384
-const SAMPLED_FLAG = 2
 const ICMP = 1
 const ICMP6 = 58
 /** Plans that are remembered. */
@@ -29,9 +27,9 @@ export type BlockSink = (records: number, bytes: Uint8Array) => void
 /** What rows of one shape in a batch have in common. */
 interface Rows {
   readonly shape: Shape
-  readonly families: Families
+  readonly columns: KindColumns
   readonly hasNames: boolean
-  /** By the kinds of their addresses and their type. */
+  /** By their kinds and their type. */
   readonly plans: Map<number, WritePlan>
 }
 
@@ -40,9 +38,10 @@ export class BlockWriter {
   readonly loss: Loss = newLoss()
   readonly statistics: Statistics = new Statistics()
   private readonly sink: BlockSink
-  private readonly extensions: readonly Extension[]
+  private readonly scheme: RecordScheme
   private readonly exporters: WrittenExporters
   private readonly names: WrittenNames
+  private readonly maps: WrittenMaps
   private readonly plans = new Map<string, WritePlan>()
 
   private readonly bytes = new Uint8Array(BLOCK_SIZE)
@@ -64,23 +63,23 @@ export class BlockWriter {
   /** Where the elements of a row lie in the heap: pairs (start, length). */
   private elements = new Uint32Array(0)
 
-  /**
-   * @param sink is given each block that is full
-   * @param extensions that records may have, by ascending id
-   */
-  constructor(sink: BlockSink, extensions: readonly Extension[]) {
+  /** @param sink is given each block that is full */
+  constructor(sink: BlockSink, scheme: RecordScheme) {
     this.sink = sink
-    this.extensions = extensions
+    this.scheme = scheme
     const emit = (record: Uint8Array) => this.emit(record)
-    this.exporters = new WrittenExporters(emit, extensions.some(({ id }) => id === EXT.samplerInfo))
+    this.exporters = new WrittenExporters(emit, scheme)
     this.names = new WrittenNames(emit, this.loss)
+    this.maps = new WrittenMaps(emit, scheme.mapAt)
   }
 
   /** Write all rows of `batch`. */
   write(batch: FlowBatch): void {
     this.batch = batch
+    const { counters, hasNames: tellsNames } = this.scheme
     const all = batch.shapes.map((shape): Rows => ({
-      shape, families: familiesOf(batch, shape), hasNames: WrittenNames.has(shape.mask), plans: new Map(),
+      shape, columns: kindColumns(batch, shape, counters),
+      hasNames: tellsNames && WrittenNames.has(shape.mask), plans: new Map(),
     }))
     const { type: types } = batch
     let last: Rows | undefined // of the row before, with its key and plan
@@ -88,14 +87,15 @@ export class BlockWriter {
     let plan!: WritePlan
     for (let row = 0; row < batch.length; row++) {
       const rows = all[batch.shape[row]]
-      const { shape, families, hasNames } = rows
+      const { shape, columns, hasNames } = rows
       const type = shape.mask[ID.type] === 1 ? types[row] : 0
-      const kinds = kindsOf(families, row)
+      const kinds = kindsOf(columns, row)
       const key = type * KINDS + kinds
       if (rows !== last || key !== lastKey) {
         last = rows
         lastKey = key
         plan = this.planOfKey(rows, key, kinds, type)
+        this.maps.tell(plan)
       }
       this.exporters.learn(batch, shape.mask, row)
       if (hasNames) this.names.learn(batch, shape.mask, row)
@@ -122,7 +122,7 @@ export class BlockWriter {
     let plan = this.plans.get(key)
     if (plan) return plan
     if (this.plans.size >= MOST_PLANS) this.plans.clear()
-    plan = makeWritePlan(shape, kinds, type, this.extensions)
+    plan = makeWritePlan(shape, kinds, type, this.scheme)
     this.plans.set(key, plan)
     return plan
   }
@@ -148,7 +148,7 @@ export class BlockWriter {
 
   /** Give a row its place, with what does not go by columns: header, elements, variable extensions. */
   private place(plan: WritePlan, batch: FlowBatch, row: number): void {
-    const { template, variable, shape } = plan
+    const { template, variable, shape, engineAt } = plan
     let size = template.length
     let missing = 0
     for (const part of variable) {
@@ -159,16 +159,19 @@ export class BlockWriter {
     this.makeRoom(size)
     if (this.pending === BATCH_SIZE) this.fill()
     const { bytes, view, used: at, pending: i } = this
+    const { sysidAt, versionAt, flagsAt, countAt, sampledFlag } = this.scheme
     const { sysid, version, engineType, engineId, isOtherSource } = this.exporters.origin
     bytes.set(template, at)
     view.setUint16(at + 2, size, true)
-    if (missing > 0) view.setUint16(at + 4, view.getUint16(at + 4, true) - missing, true)
-    bytes[at + 6] = engineType
-    bytes[at + 7] = engineId
-    view.setUint16(at + 8, sysid, true)
+    if (missing > 0) view.setUint16(at + countAt, view.getUint16(at + countAt, true) - missing, true)
+    if (engineAt >= 0) {
+      bytes[at + engineAt] = engineType
+      bytes[at + engineAt + 1] = engineId
+    }
+    view.setUint16(at + sysidAt, sysid, true)
     const isScaled = shape.mask[ID.samplingApplied] === 1 && batch.samplingApplied[row] === 1
-    if (isScaled) bytes[at + 10] |= SAMPLED_FLAG
-    bytes[at + 11] = version
+    if (isScaled) bytes[at + flagsAt] |= sampledFlag
+    bytes[at + versionAt] = version
     if (isOtherSource) this.loss.narrowed[ID.samplingSource]++
     for (const { at: numberAt, length, extra } of plan.numbers) {
       const start = this.elements[extra * 2]
@@ -280,7 +283,7 @@ export class BlockWriter {
 
   /** Type and code of ICMP lie where other protocols have the destination port. */
   private putIcmp(
-    { portAt, shape }: WritePlan, { view, ats, rows, from, to }: WrittenRecords, batch: FlowBatch,
+    { portAts, shape }: WritePlan, { view, ats, rows, from, to }: WrittenRecords, batch: FlowBatch,
   ): void {
     const { proto, icmpType, icmpCode } = batch
     const codes = shape.mask[ID.icmpCode] === 1 ? icmpCode : undefined
@@ -293,7 +296,7 @@ export class BlockWriter {
       }
       const told = icmpType[row] << 8 | (codes ? codes[row] : 0)
       if (ports && ports[row] !== 0 && ports[row] !== told) this.loss.narrowed[ID.dstPort]++
-      view.setUint16(ats[k] + portAt, told, true)
+      for (const portAt of portAts) view.setUint16(ats[k] + portAt, told, true)
     }
   }
 }

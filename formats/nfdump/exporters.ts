@@ -10,7 +10,7 @@ export const RECORD = {
 /** Bytes of the records of fixed size. */
 export const EXPORTER_SIZE = 32
 export const SAMPLER_SIZE = 24
-const FORMER_SAMPLER_SIZE = 16
+export const FORMER_SAMPLER_SIZE = 16
 
 /** Ids of samplers that no exporter announces by an id (src/include/exporter.h). */
 export const SAMPLER_ID = { generic: -1, byDefault: -2, overwrite: -3 } as const
@@ -87,9 +87,10 @@ export class Exporters {
     if (type === RECORD.exporter) return size === EXPORTER_SIZE && this.learnExporter(view, at)
     if (type === RECORD.formerSampler) {
       if (size !== FORMER_SAMPLER_SIZE) return false
+      const rate = view.getUint32(at + 8, true)
       return this.learnSampler(
         view.getUint16(at + 14, true), view.getInt32(at + 4, true), view.getUint16(at + 12, true),
-        1, view.getUint32(at + 8, true) - 1,
+        rate > 0 ? 1 : 0, rate - 1,
       )
     }
     if (size !== SAMPLER_SIZE) return false

@@ -7,9 +7,6 @@ import {
 /** Ids of extensions that depend on another, or that others depend on. */
 export const FORMER = { firewall: 37, natEvent: 46, natAddresses: 47 } as const
 
-/** Offset in extension 37 of the ICMP type and code, 0 for other protocols. */
-export const FIREWALL_ICMP = 12
-
 const EXTENSIONS: readonly Extension[] = [
   extension(4, 'interfaces', 4, [number(0, 2, 'inIf'), number(2, 2, 'outIf')]),
   extension(5, 'interfaces', 8, [number(0, 4, 'inIf'), number(4, 4, 'outIf')]),
@@ -34,22 +31,26 @@ const EXTENSIONS: readonly Extension[] = [
   extension(22, 'MPLS labels', 40, [part(OP.MPLS, 0, 40, 'mplsLabel1')]),
   extension(23, 'router', 4, [ipv4(0, 'exporterAddr')]),
   extension(24, 'router', 16, [ipv6(0, 'exporterAddr')]),
-  extension(25, 'router id', 4, [number(2, 1, 'engineType'), number(3, 1, 'engineId')]),
+  { ...extension(25, 'router id', 4, []), engineAt: 2 },
   extension(26, 'adjacent AS', 8, [number(0, 4, 'nextAs'), number(4, 4, 'prevAs')]),
   extension(27, 'received', 8, [time(0, 'received')]),
-  extension(FORMER.firewall, 'firewall event', 20, [
-    time(0, 'eventTime'), identifier(8, 4, 'flowId'), number(14, 1, 'firewallEvent'),
-    number(16, 2, 'firewallExtEvent'),
+  extension(45, 'latency', 24, [
+    narrow(0, 8, 'clientLatency'), narrow(8, 8, 'serverLatency'), narrow(16, 8, 'appLatency'),
   ]),
+  // from here on unknown to programs that were built without events
+  {
+    ...extension(FORMER.firewall, 'firewall event', 20, [
+      time(0, 'eventTime'), identifier(8, 4, 'flowId'), number(14, 1, 'firewallEvent'),
+      number(16, 2, 'firewallExtEvent'),
+    ]),
+    icmpAt: 12,
+  },
   extension(38, 'NAT ports', 4, [number(0, 2, 'postNaptSrcPort'), number(2, 2, 'postNaptDstPort')]),
   extension(39, 'NAT addresses', 8, [ipv4(0, 'postNatSrcAddr'), ipv4(4, 'postNatDstAddr')]),
   extension(40, 'NAT addresses', 32, [ipv6(0, 'postNatSrcAddr'), ipv6(16, 'postNatDstAddr')]),
   extension(41, 'access lists', 24, [part(OP.WORDS, 0, 12, 'inAcl'), part(OP.WORDS, 12, 12, 'outAcl')]),
   extension(42, 'user', 24, [text(0, 24, 'userName')]),
   extension(43, 'user', 72, [text(0, 72, 'userName')]),
-  extension(45, 'latency', 24, [
-    narrow(0, 8, 'clientLatency'), narrow(8, 8, 'serverLatency'), narrow(16, 8, 'appLatency'),
-  ]),
   extension(FORMER.natEvent, 'NAT event', 12, [
     number(0, 1, 'natEvent'), number(4, 4, 'dstVrf'), number(8, 4, 'srcVrf'),
   ]),
@@ -84,8 +85,15 @@ export function formerExtensions(ids: readonly number[]): readonly Extension[] |
   return found
 }
 
-/** Bits of a record's flags that say how the parts without an extension lie. */
-export const FLAG = { ipv6: 1, packets64: 2, bytes64: 4 } as const
+/** Those that are written: no narrower form of another, nor what newer versions do not read. */
+export const FORMER_WRITTEN: readonly Extension[] =
+  EXTENSIONS.filter(({ id }) => ![4, 6, 14, 16, 18, 42, FORMER.natAddresses].includes(id))
+
+/** Bits of a record's flags: the first three say how the parts without an extension lie. */
+export const FLAG = {
+  ipv6: 1, packets64: 2, bytes64: 4, ipv6NextHop: 8, ipv6BgpNextHop: 16, ipv6Exporter: 32, event: 64,
+  sampled: 128,
+} as const
 
 /** How the record of a flow begins that has an extension map. */
 export interface FormerRecord {
@@ -124,3 +132,20 @@ export const OLDEST_RECORD: FormerRecord = {
   ],
 }
 
+/** What lies behind the common part of a record, as its flags say. */
+const ADDRESSES4 = extension(0, 'addresses', 8, [ipv4(0, 'srcAddr'), ipv4(4, 'dstAddr')])
+const ADDRESSES6 = extension(0, 'addresses', 32, [ipv6(0, 'srcAddr'), ipv6(16, 'dstAddr')])
+const PACKETS4 = extension(0, 'packets', 4, [number(0, 4, 'packets')])
+const PACKETS8 = extension(0, 'packets', 8, [counter(0, 'packets')])
+const BYTES4 = extension(0, 'bytes', 4, [number(0, 4, 'bytes')])
+const BYTES8 = extension(0, 'bytes', 8, [counter(0, 'bytes')])
+
+/** What records with these flags begin with, before their extensions. */
+export function formerBeginning({ size, parts }: FormerRecord, flags: number): readonly Extension[] {
+  return [
+    extension(0, 'common', size, parts),
+    flags & FLAG.ipv6 ? ADDRESSES6 : ADDRESSES4,
+    flags & FLAG.packets64 ? PACKETS8 : PACKETS4,
+    flags & FLAG.bytes64 ? BYTES8 : BYTES4,
+  ]
+}

@@ -1,18 +1,11 @@
 import {
-  FIREWALL_ICMP, FLAG, FORMER, FORMER_RECORDS, formerExtensions, OLDEST_RECORD, type FormerRecord,
+  FLAG, FORMER_RECORDS, formerBeginning, formerExtensions, OLDEST_RECORD, type FormerRecord,
 } from './former-extensions.ts'
-import { counter, extension, ipv4, ipv6, number, type Extension } from './parts.ts'
+import type { Extension } from './parts.ts'
 import { makePlan, type Placed, type Plan, type Wanted } from './plan.ts'
 
 const MAP_HEADER = 8
 
-/** What lies behind the common part of a record, as its flags say. */
-const ADDRESSES4 = extension(0, 'addresses', 8, [ipv4(0, 'srcAddr'), ipv4(4, 'dstAddr')])
-const ADDRESSES6 = extension(0, 'addresses', 32, [ipv6(0, 'srcAddr'), ipv6(16, 'dstAddr')])
-const PACKETS4 = extension(0, 'packets', 4, [number(0, 4, 'packets')])
-const PACKETS8 = extension(0, 'packets', 8, [counter(0, 'packets')])
-const BYTES4 = extension(0, 'bytes', 4, [number(0, 4, 'bytes')])
-const BYTES8 = extension(0, 'bytes', 8, [counter(0, 'bytes')])
 const FLAGS = FLAG.ipv6 | FLAG.packets64 | FLAG.bytes64
 
 /** The layout of records that have the same type, map and flags. */
@@ -21,6 +14,8 @@ export interface FormerLayout {
   /** Bytes that a record has at least. */
   readonly size: number
   readonly record: FormerRecord
+  /** Offset of type and id of the engine; -1: it tells none. */
+  readonly engineAt: number
 }
 
 /** The layouts of the flow records of nfdump 1.5 and 1.6. */
@@ -82,21 +77,18 @@ export class FormerLayouts {
   }
 
   private make(record: FormerRecord, flags: number, extensions: readonly Extension[]): FormerLayout {
-    const all = [
-      extension(0, 'common', record.size, record.parts),
-      flags & FLAG.ipv6 ? ADDRESSES6 : ADDRESSES4,
-      flags & FLAG.packets64 ? PACKETS8 : PACKETS4,
-      flags & FLAG.bytes64 ? BYTES8 : BYTES4,
-      ...extensions,
-    ]
     const placed: Placed[] = []
     let at = 0
-    for (const each of all) {
+    for (const each of [...formerBeginning(record, flags), ...extensions]) {
       placed.push({ extension: each, at, length: each.size })
       at += each.size
     }
-    const firewall = placed.find((each) => each.extension.id === FORMER.firewall)
-    const icmpAt = firewall ? firewall.at + FIREWALL_ICMP : -1
-    return { plan: makePlan(placed, this.wanted, icmpAt), size: at, record }
+    const engineAt = offsetOf('engineAt', placed)
+    return { plan: makePlan(placed, this.wanted, offsetOf('icmpAt', placed)), size: at, record, engineAt }
   }
+}
+
+function offsetOf(name: 'icmpAt' | 'engineAt', placed: readonly Placed[]): number {
+  const found = placed.find((each) => each.extension[name] !== undefined)
+  return found ? found.at + found.extension[name]! : -1
 }

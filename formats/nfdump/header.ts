@@ -1,13 +1,15 @@
 import { FlowkitError } from '../../core/flow/errors.ts'
+import { FORMER_STATISTICS_SIZE } from './statistics.ts'
 
 /** How the blocks of a file are packed (src/libnffile/nffileV2.h). */
 export const COMPRESSION = { none: 0, lzo: 1, bzip2: 2, lz4: 3, zstd: 4 } as const
 
-/** Bytes of the headers of layouts 1 (with the statistics behind it) and 2, and of a block. */
+/** Bytes of the headers of layouts 2 and 1, and of a block. */
 export const HEADER_SIZE = 40
-const FORMER_HEADER_SIZE = 140
-const FORMER_STATISTICS = 136
+export const FORMER_HEADER_SIZE = 140
 export const BLOCK_HEADER = 12
+/** Bytes of the longest header: that of layout 1 with the statistics behind it. */
+export const MOST_HEADER: number = FORMER_HEADER_SIZE + FORMER_STATISTICS_SIZE
 
 /** Most bytes of a block, packed or not. */
 export const BLOCK_LIMIT: number = 5 * 1_048_576
@@ -17,12 +19,10 @@ export const MAGIC = 0xa50c
 const SWAPPED_MAGIC = 0x0ca5
 
 /** Where the identifier of a file of layout 1 lies. */
-const IDENT_AT = 12
-const IDENT_LENGTH = 128
-/** Bits of the flags of layout 1 and what they say of compression. */
-const FORMER_COMPRESSION = [
-  [0x1, COMPRESSION.lzo], [0x8, COMPRESSION.bzip2], [0x10, COMPRESSION.lz4],
-] as const
+export const IDENT_AT = 12
+export const IDENT_LENGTH = 128
+/** The bit of the flags of layout 1 by the compression; 0: it says none, or has no such. */
+export const FORMER_BIT: readonly number[] = [0, 0x1, 0x8, 0x10, 0]
 
 /** What the header of a file says. */
 export interface FileHeader {
@@ -86,12 +86,12 @@ export function readHeader(bytes: Uint8Array, at: number): FileHeader | undefine
 }
 
 function readFormer(view: DataView): FileHeader | undefined {
-  const size = FORMER_HEADER_SIZE + FORMER_STATISTICS
-  if (view.byteLength < size) return undefined
+  if (view.byteLength < MOST_HEADER) return undefined
   const flags = view.getUint32(4, true)
-  const found = FORMER_COMPRESSION.find(([bit]) => (flags & bit) !== 0)
+  const found = FORMER_BIT.findIndex((bit) => (flags & bit) !== 0)
   return {
-    size, compression: found ? found[1] : COMPRESSION.none, blocks: view.getUint32(8, true) || Infinity,
+    size: MOST_HEADER, compression: found < 0 ? COMPRESSION.none : found,
+    blocks: view.getUint32(8, true) || Infinity,
     appendixBlocks: 0, appendixAt: 0,
     ident: readText(new Uint8Array(view.buffer, view.byteOffset + IDENT_AT, IDENT_LENGTH)),
   }

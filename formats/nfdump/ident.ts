@@ -1,7 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { segmentOf } from '../../core/archive/names.ts'
 import { FlowkitError } from '../../core/flow/errors.ts'
-import { BLOCK_HEADER, BLOCK_LIMIT, COMPRESSION, HEADER_SIZE, readHeader, readText } from './header.ts'
+import { BLOCK_HEADER, BLOCK_LIMIT, COMPRESSION, MOST_HEADER, readHeader, readText } from './header.ts'
 import { Unpacker } from './unpack.ts'
 
 /** The type of the record of an appendix that has the file's identifier. */
@@ -29,7 +29,7 @@ export function identIn(bytes: Uint8Array): string | undefined {
 }
 
 /**
- * The identifier of a file of layout 2, without reading its flows.
+ * The identifier of a file, without reading its flows.
  *
  * @returns undefined if it tells none, or is no whole file of nfdump's
  * @throws the system error if it cannot be read
@@ -37,8 +37,8 @@ export function identIn(bytes: Uint8Array): string | undefined {
 export async function readIdent(path: string): Promise<string | undefined> {
   await using file = await open(path)
   try {
-    const header = readHeader(await bytesAt(file, 0, HEADER_SIZE), 0)
-    if (!header || header.appendixBlocks === 0) return undefined
+    const header = readHeader(await bytesAt(file, 0, MOST_HEADER), 0)
+    if (!header || header.appendixBlocks === 0) return header?.ident || undefined
     const { appendixAt, compression } = header
     const head = await bytesAt(file, appendixAt, BLOCK_HEADER)
     if (head.length < BLOCK_HEADER) return undefined

@@ -46,6 +46,10 @@ export interface Extension {
   readonly isVariable: boolean
   /** Bytes of the last part that its readers take at most, where they have a limit of their own. */
   readonly most?: number
+  /** Offset of type and code of ICMP, where it has them beside the destination port. */
+  readonly icmpAt?: number
+  /** Offset of type and id of the engine. */
+  readonly engineAt?: number
   readonly parts: readonly Part[]
   readonly others: readonly Other[]
 }

@@ -2,6 +2,7 @@ import { BATCH_SIZE, type FlowBatch } from '../../core/flow/batch.ts'
 import { loseElement, type Loss } from '../../core/flow/loss.ts'
 import { Chunk, CHUNK_SIZE } from './chunk.ts'
 import { Exporters, RECORD } from './exporters.ts'
+import { FLAG } from './former-extensions.ts'
 import { FormerLayouts } from './former-layouts.ts'
 import { FLOW_HEADER, Layouts } from './layouts.ts'
 import { Names } from './name-records.ts'
@@ -10,7 +11,6 @@ import type { Wanted } from './plan.ts'
 const RECORD_HEADER = 4
 /** Flags of records: the counters are multiplied by the sampling rate. */
 const SAMPLED = 2
-const FORMER_SAMPLED = 128
 /** A record of nfdump 1.5 has its size behind 4 bytes of flags. */
 const OLDEST_HEADER = 6
 
@@ -124,7 +124,10 @@ export class RecordReader {
     const { sysidAt, sysidLength } = layout.record
     const sysid = sysidLength === 1 ? bytes[at + sysidAt] : view.getUint16(at + sysidAt, true)
     const version = type === RECORD.formerFlow ? bytes[at + 5] : 0
-    this.chunk.add(at, layout.plan, this.exporters.get(sysid), version, (flags & FORMER_SAMPLED) !== 0, -1)
+    const engineAt = at + layout.engineAt
+    const engine = layout.engineAt < 0 ? -1 : bytes[engineAt] << 8 | bytes[engineAt + 1]
+    const isSampled = (flags & FLAG.sampled) !== 0
+    this.chunk.add(at, layout.plan, this.exporters.get(sysid), version, isSampled, engine)
     return true
   }
 }

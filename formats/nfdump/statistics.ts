@@ -4,6 +4,8 @@ import { ID } from '../../core/flow/fields.ts'
 const TWO_32 = 4_294_967_296
 /** Bytes of the statistics in an appendix: 18 numbers of 64 bits. */
 export const STATISTICS_SIZE = 144
+/** Bytes of those of layout 1: 15 numbers of 64 bits, the times in parts, the datagrams that lack. */
+export const FORMER_STATISTICS_SIZE = 136
 
 const FIRST_SEEN = 15
 const LAST_SEEN = 16
@@ -45,16 +47,33 @@ export class Statistics {
 
   /** Write them, lowest bytes first. */
   put(view: DataView, at: number): void {
+    for (const [i, value] of this.known().entries()) {
+      view.setUint32(at + i * 8, value % TWO_32, true)
+      view.setUint32(at + i * 8 + 4, value / TWO_32, true)
+    }
+  }
+
+  /** Write them as layout 1 has them: seconds, and their milliseconds behind. */
+  putFormer(view: DataView, at: number): void {
+    const known = this.known()
+    for (const [i, value] of known.subarray(0, FIRST_SEEN).entries()) {
+      view.setUint32(at + i * 8, value % TWO_32, true)
+      view.setUint32(at + i * 8 + 4, value / TWO_32, true)
+    }
+    const end = at + FIRST_SEEN * 8
+    for (const [i, millis] of known.subarray(FIRST_SEEN, LAST_SEEN + 1).entries()) {
+      view.setUint32(end + i * 4, Math.min(millis / 1000, TWO_32 - 1), true)
+      view.setUint16(end + 8 + i * 2, millis % 1000, true)
+    }
+  }
+
+  /** All numbers, with the sums of the classes. */
+  private known(): Float64Array {
     const { numbers } = this
     for (const [sum, classes] of [[0, 3], [1, 7], [2, 11]]) {
       numbers[sum] = numbers.subarray(classes, classes + 4).reduce((total, value) => total + value)
     }
-    for (const value of this.numbers) {
-      const known = Number.isFinite(value) ? Math.max(value, 0) : 0
-      view.setUint32(at, known % TWO_32, true)
-      view.setUint32(at + 4, known / TWO_32, true)
-      at += 8
-    }
+    return numbers.map((value) => Number.isFinite(value) ? Math.max(value, 0) : 0)
   }
 }
 

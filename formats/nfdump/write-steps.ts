@@ -91,6 +91,7 @@ export function writeStep(
       }
       return cut
     }
+    case OP.SECONDS: return seconds(step, records, batch)
     case OP.IPV4: {
       const { v4 } = batch.column(field) as AddressColumn
       for (let k = from; k < to; k++) view.setUint32(ats[k] + at, v4[rows[k]], true)
@@ -100,6 +101,21 @@ export function writeStep(
     case OP.MPLS: mpls(step, records, batch, mask); return 0
     default: return octets(step, records, batch)
   }
+}
+
+/** Seconds, and their milliseconds in 16 bits `length` bytes behind. */
+function seconds({ field, at, length }: WriteStep, records: WrittenRecords, batch: FlowBatch): number {
+  const { view, ats, rows, from, to } = records
+  const column = batch.column(field) as Float64Array
+  let cut = 0
+  for (let k = from; k < to; k++) {
+    const micros = column[rows[k]]
+    const millis = Math.min(Math.max(Math.floor(micros / 1000), 0), MAX_U32 * 1000 + 999)
+    if (millis * 1000 !== micros || (millis > 0 && millis < 1000)) cut++ // without seconds there is no time
+    view.setUint32(ats[k] + at, millis / 1000, true)
+    view.setUint16(ats[k] + at + length, millis % 1000, true)
+  }
+  return cut
 }
 
 /** The higher 64 bits as a number, then the lower. An IPv4 address beside an IPv6 one is mapped into IPv6. */
@@ -138,7 +154,7 @@ function mpls(
   }
 }
 
-/** Bytes from the beginning of their place; text ends with a 0 before its end. */
+/** Bytes from the beginning of their place, as numbers of 32 bits turned round; text ends with a 0. */
 function octets(
   { op, at, field, length }: WriteStep, { bytes, ats, rows, from, to }: WrittenRecords, batch: FlowBatch,
 ): number {
@@ -149,7 +165,9 @@ function octets(
     const start = column[rows[k] * 2]
     const size = column[rows[k] * 2 + 1]
     if (op === OP.TEXT ? size > most : size !== most) cut++
-    bytes.set(batch.heap.subarray(start, start + Math.min(size, most)), ats[k] + at)
+    const place = ats[k] + at
+    bytes.set(batch.heap.subarray(start, start + Math.min(size, most)), place)
+    if (op === OP.WORDS) for (let i = place; i < place + length; i += 4) bytes.subarray(i, i + 4).reverse()
   }
   return cut
 }
