@@ -34,8 +34,7 @@ export const exportCommand: Command = defineCommand({
   options: Type.Object({
     to: Type.Array(Type.String({ title: 'LOCATION' }), {
       description: 'udp://HOST:PORT, for IPFIX also tcp:// and tls:// (several get a copy each; ?version=V '
-        + 'behind one is its own), or a file: .pcap or .pcapng; with --generate also .parquet, or a '
-        + 'folder for an archive',
+        + 'behind one is its own), or a file: .pcap or .pcapng; with --generate what convert writes',
     }),
     generate: Type.Optional(Type.String({
       title: 'TRAFFIC',
@@ -135,7 +134,7 @@ export const exportCommand: Command = defineCommand({
     if (options.rate !== undefined) refuse(['speed'], 'beside --rate')
     if (target.kind !== 'wire') {
       refuse([...SENDING, ...TLS], `with "${target.path}": a file is written at once`)
-      if (!force && !target.appends) await refuseExisting(target.path)
+      if (!force && target.kind === 'capture') await refuseExisting(target.path)
     } else {
       const stream = destinations.find(({ protocol }) => protocol !== 'udp')
       if (stream) refuse(['spoof'], `with "${stream.name}": only datagrams come from any address`)
@@ -180,7 +179,7 @@ export const exportCommand: Command = defineCommand({
       if (target.kind === 'capture') {
         return finish(await writeTrafficCapture(traffic, target.path, target.format, io))
       }
-      if (target.kind === 'flows') return finish(await writeTraffic(traffic, target.path, target.create, io))
+      if (target.kind === 'flows') return finish(await writeTraffic(traffic, target.path, force, io))
     }
 
     if (target.kind === 'flows') {
@@ -244,7 +243,6 @@ function unitOf(target: Target): Export['unit'] {
 function formatOf(
   target: Target, { generate, version = '10' }: { readonly generate?: string, readonly version?: string },
 ): string {
-  if (target.kind === 'flows') return target.format.name
   if (generate !== undefined) return 'generated'
   const usual = versionOf(version)
   const versions = target.kind === 'wire' ? target.targets.map((each) => each.version ?? usual) : [usual]

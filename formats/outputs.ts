@@ -185,7 +185,7 @@ function formatOf(place: string, name: string | undefined): FlowFormat {
   if (format) return format
   const [, named] = ROTATED.find(([pattern]) => pattern.test(basename(place))) ?? []
   if (named !== undefined) return findFormat(named)
-  throw new FlowkitError('ERR_OPTION', `Cannot tell the format of "${place}": name it with --to-format`)
+  throw new FlowkitError('ERR_OPTION', `Cannot tell the format of "${place}" by its name: see flowkit formats`)
 }
 
 /** What is a folder, or has no extension, so that it is to become one. */

@@ -8,8 +8,8 @@ import { generateFlows } from '../../core/netflow/generate/generate.ts'
 import type { TrafficOptions } from '../../core/netflow/generate/options.ts'
 import { createOutputFile, type OutputFile } from '../../core/output-file.ts'
 import { captureWriter, type CaptureFormat } from '../../core/pcap/write.ts'
-import type { FlowFormat } from '../../formats/format.ts'
-import type { Exported } from './report.ts'
+import { openOutput } from '../../formats/outputs.ts'
+import type { Export, Exported } from './report.ts'
 import type { Io } from '../io.ts'
 
 /** Datagrams that are written at a time. */
@@ -75,11 +75,11 @@ export async function writeTrafficCapture(
   return { read: flows, flows, messages: datagrams, loss: newLoss() }
 }
 
-/** Write the flows of generated traffic. */
+/** Write the flows of generated traffic into a place. Throws as `openOutput`. */
 export async function writeTraffic(
-  traffic: TrafficOptions, path: string, create: NonNullable<FlowFormat['create']>, io: Io,
-): Promise<Exported> {
-  const writer = await create(path, {})
+  traffic: TrafficOptions, path: string, force: boolean, io: Io,
+): Promise<Exported & Pick<Export, 'format'>> {
+  const { format, writer } = await openOutput(path, { force, print: (bytes) => io.write(bytes) })
   let flows = 0
   const done = io.talk.progress(() => `${flows} flows written`)
   await unlessItFails(writer, async () => {
@@ -91,7 +91,7 @@ export async function writeTraffic(
   })
   done()
   await writer.close()
-  return { read: flows, flows, messages: 0, loss: writer.loss?.() ?? newLoss() }
+  return { read: flows, flows, messages: 0, loss: writer.loss?.() ?? newLoss(), format: format.name }
 }
 
 async function unlessItFails<T>(output: Pick<OutputFile, 'abort'>, write: () => Promise<T>): Promise<T> {

@@ -6,9 +6,6 @@ import { parseDestination, type Destination } from '../../core/net/send.ts'
 import { connectionFault } from '../../core/net/stream-faults.ts'
 import { openStreamSender, type StreamSender, type TlsTrust } from '../../core/net/stream-sender.ts'
 import type { CaptureFormat } from '../../core/pcap/write.ts'
-import { archive } from '../../formats/archive.ts'
-import type { FlowFormat } from '../../formats/format.ts'
-import { FORMATS } from '../../formats/index.ts'
 import { netflowPcap } from '../../formats/netflow-pcap.ts'
 import { UsageError } from '../errors.ts'
 import { VERSIONS, versionName, versionOf, type SendVersion } from './version.ts'
@@ -22,16 +19,9 @@ export interface WireTarget {
 /** Where flows go. */
 export type Target =
   | { readonly kind: 'wire', readonly targets: readonly WireTarget[] }
-  | (FileTarget & { readonly kind: 'capture', readonly format: CaptureFormat })
-  | (FileTarget & { readonly kind: 'flows', readonly format: FlowFormat, readonly create: Create })
-
-interface FileTarget {
-  readonly path: string
-  /** What is there already stays. */
-  readonly appends: boolean
-}
-
-type Create = NonNullable<FlowFormat['create']>
+  | { readonly kind: 'capture', readonly path: string, readonly format: CaptureFormat }
+  /** What `openOutput` opens. */
+  | { readonly kind: 'flows', readonly path: string }
 
 const PROTOCOLS = ['udp', 'tcp', 'tls'] as const
 const VERSION_WORDS = VERSIONS.join(', ').replace(/8\.1, .*(?=, 9)/, '8.1 to 8.14')
@@ -59,21 +49,9 @@ export function targetOf(places: readonly string[]): Target {
   if (places.length > 1) {
     throw new FlowkitError('ERR_OPTION', `Cannot export to "${path}" beside others: a file is the only --to`)
   }
-  return fileTarget(path)
-}
-
-function fileTarget(path: string): Target {
   const extension = extname(path)
-  const format = extension === '' && path !== '-'
-    ? archive : FORMATS.find(({ extensions }) => extensions.includes(extension))
-  if (format === netflowPcap) {
-    return { kind: 'capture', path, format: extension === '.pcapng' ? 'pcapng' : 'pcap', appends: false }
-  }
-  if (format?.create) {
-    return { kind: 'flows', path, format, create: format.create, appends: format === archive }
-  }
-  const known = 'udp://, tcp:// or tls://HOST:PORT, a file .pcap, .pcapng or .parquet, or a folder'
-  throw new FlowkitError('ERR_OPTION', `Cannot export to "${path}": expected ${known}`)
+  if (!netflowPcap.extensions.includes(extension)) return { kind: 'flows', path }
+  return { kind: 'capture', path, format: extension === '.pcapng' ? 'pcapng' : 'pcap' }
 }
 
 /**

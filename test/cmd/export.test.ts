@@ -86,10 +86,11 @@ test('generated traffic is collected by exporter, without a loss', async () => {
 })
 
 test('a capture of generated traffic is always the same, and reads as the traffic', async () => {
-  const [first, second, flows] = ['a.pcap', 'b.pcap', 'traffic.parquet'].map(path)
-  for (const file of [first, second, flows]) await exported('--generate', TRAFFIC, '--to', file)
+  const [first, second, flows, packed] = ['a.pcap', 'b.pcap', 'traffic.parquet', 'traffic.json.gz'].map(path)
+  for (const file of [first, second, flows, packed]) await exported('--generate', TRAFFIC, '--to', file)
   assert.ok((await readFile(first)).equals(await readFile(second)))
   assert.deepEqual(await rowsOf(first), await rowsOf(flows))
+  assert.deepEqual(await rowsOf(first), await rowsOf(packed))
   await exported('--generate', TRAFFIC, '--to', path('a.pcapng'))
   assert.deepEqual(await rowsOf(path('a.pcapng')), await rowsOf(first))
 })
@@ -236,8 +237,7 @@ test('export refuses what it cannot do, in one line', async () => {
   for (const [words, exitCode, message] of [
     [`${DEMO} --to kafka://host/topic`, 1,
       'export to "kafka://host/topic": this version cannot send to kafka://'],
-    [`${DEMO} --to x.json`, 1, 'export to "x.json": expected udp://, tcp:// or tls://HOST:PORT, '
-      + 'a file .pcap, .pcapng or .parquet, or a folder'],
+    ['--generate flows=1 --to x.unknown', 1, 'tell the format of "x.unknown" by its name: see flowkit formats'],
     [`${DEMO} --to x.parquet`, 1, 'export to "x.parquet" without --generate: expected udp://, tcp:// or '
       + 'tls://HOST:PORT, or a file .pcap or .pcapng'],
     [`${DEMO} --to tls://127.0.0.1:0`, 1,
