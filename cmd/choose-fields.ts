@@ -18,7 +18,8 @@ export interface ChosenFields {
  */
 export function chooseFields(names: readonly string[]): ChosenFields {
   const fields = names.flatMap((name): readonly Field[] => (
-    name === 'all' ? FIELDS : name === 'core' ? CORE_FIELDS : [findField(name) ?? fieldByAnyName(name) ?? fieldNamed(name)]
+    name === 'all' ? FIELDS : name === 'core' ? CORE_FIELDS
+      : [findField(name) ?? fieldByAnyName(name) ?? fieldNamed(name)]
   ))
   return { fields: [...new Set(fields.map(({ id }) => id))], extras: names.includes('all') }
 }

@@ -21,8 +21,8 @@ const LANGUAGE = `Tests are joined by and, or, not (also && || !) and parenthese
   src_as = dst_as  defined user_name         two fields; whether there is a value
   @include FILE                              what the file holds, in this place
 
-Any field of flowkit fields is known by its name, and elements by IANA's. A test of a value that a flow does \
-not have is false.`
+Any field of flowkit fields is known by its name, and elements by IANA's; the name of a host stands for its \
+addresses. A test of a value that a flow does not have is false.`
 
 /** `flowkit filter`: how a filter is read. */
 export const filter: Command = defineCommand({

@@ -40,7 +40,7 @@ export const STEP_OPTIONS: {
   })),
   verify: Type.Boolean({
     default: false,
-    description: 'Read the output again, and say how many addresses of it were in the input too',
+    description: 'Read the output again, and say how many addresses are left in it',
   }),
 }
 
@@ -87,8 +87,8 @@ async function mapOf(text: string, keyFile: string | undefined): Promise<Address
   const [method, parameter] = text.split(':')
   if (method === 'truncate') {
     if (keyFile !== undefined) throw new FlowkitError('ERR_OPTION', 'Cannot use --key-file with truncate')
-    const bits = parameter === undefined ? DEFAULT_BITS : Number(parameter)
-    if (Number.isInteger(bits) && bits >= 0 && bits <= 32) return truncation(bits, bits * 2)
+    const bits = parameter === undefined ? DEFAULT_BITS : /^\d+$/.test(parameter) ? Number(parameter) : NaN
+    if (bits >= 0 && bits <= 32) return truncation(bits, bits * 2)
     throw new FlowkitError('ERR_OPTION', `Cannot truncate addresses to "${parameter}": expected 0 to 32 bits`)
   }
   if ((method !== 'cryptopan' && method !== 'hmac') || parameter !== undefined) {

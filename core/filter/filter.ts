@@ -10,10 +10,11 @@ import { nodeToSql } from './evaluate/sql.ts'
 import { nodeToText } from './language/explain.ts'
 import type { FilterFile, ReadFile } from './language/lexer.ts'
 import { parseNode } from './language/parse.ts'
+import type { FindHost } from './language/value-set.ts'
 import type { Node } from './node.ts'
 import { compileTags, type TagRule } from './tags.ts'
 
-export type { FilterFile, ReadFile }
+export type { FilterFile, FindHost, ReadFile }
 
 /**
  * A filter: nfdump's language, with any field by name as well.
@@ -49,6 +50,8 @@ export interface FilterContext {
   readonly now?: number
   /** Reads the files that a filter names; without it naming one is a fault. */
   readonly read?: ReadFile
+  /** Finds the addresses of hosts that a filter of `nfdump` or `bpf` names; without it that is a fault. */
+  readonly hosts?: FindHost
   /** Path of the file that the text is from. */
   readonly path?: string
 }
@@ -60,18 +63,18 @@ export interface FilterContext {
  *   throws
  */
 export function parseFilter(text: string, context: FilterContext = {}): Filter {
-  const { dialect = 'nfdump', definition = '', now = Date.now() * 1e3, read, path } = context
+  const { dialect = 'nfdump', definition = '', now = Date.now() * 1e3, read, hosts, path } = context
   const source = { text, ...path !== undefined && { path } }
   switch (dialect) {
-    case 'nfdump': return { text, root: parseNode(source, now, read) }
+    case 'nfdump': return { text, root: parseNode(source, now, read, hosts) }
     case 'flowd': {
       const rules = readFlowdRules(source)
-      const parse = (test: string): Node => parseNode({ text: test }, now, undefined)
+      const parse = (test: string): Node => parseNode({ text: test }, now)
       const tags = flowdTags(rules).map(({ test, tag }) => ({ root: parse(test), tag }))
       return { text, root: parse(flowdFilter(rules)), ...tags.length > 0 && { tags } }
     }
     case 'flow-nfilter': return { text, root: parseNfilter(source, definition, now) }
-    case 'bpf': return { text, root: parseBpf(source) }
+    case 'bpf': return { text, root: parseBpf(source, hosts) }
   }
 }
 

@@ -1,5 +1,5 @@
 import { FIELDS, type FieldName } from '../flow/fields.ts'
-import { FLOW_TYPE, PROTOCOLS, protocolNumber, SAMPLING_SOURCE } from '../flow/names.ts'
+import { FLOW_TYPE, NFDUMP_PROTOCOLS, PROTOCOLS, protocolNumber, SAMPLING_SOURCE } from '../flow/names.ts'
 
 type Names = Readonly<Record<string, number | readonly [number, number]>>
 
@@ -54,10 +54,17 @@ export function namedValue(field: number, text: string): readonly [number, numbe
   const word = text.toLowerCase()
   const names = NAMES[name] ?? {}
   let value = Object.hasOwn(names, word) ? names[word] : undefined
-  if (name === 'proto' || name === 'tun_proto') value = protocolNumber(word)
+  if (name === 'proto' || name === 'tun_proto') value = anyProtocol(word)
   else if (FLAG_FIELDS.includes(name)) value = parseFlags(text)
   if (value === undefined || value === -1) return undefined
   return typeof value === 'number' ? [value, value] : value
+}
+
+/** The number of a protocol by its own name or by nfdump's, or -1. */
+function anyProtocol(word: string): number {
+  const number = protocolNumber(word)
+  if (number >= 0 || /^\d+$/.test(word)) return number
+  return NFDUMP_PROTOCOLS.findIndex((name) => name.toLowerCase() === word)
 }
 
 /** The name of one value of a field, or undefined. */

@@ -2,52 +2,51 @@ import { formatIpv4, formatIpv6 } from '../flow/address.ts'
 import type { FlowBatch } from '../flow/batch.ts'
 import { ID } from '../flow/fields.ts'
 import type { FlowReader } from '../flow/stream.ts'
-import { flowKeys, flowSpans } from './flow-key.ts'
+import { flowKeys, flowSpans, KEY_WORDS } from './flow-key.ts'
+import { RecentTable } from './recent-table.ts'
 import type { FlowStep } from './step.ts'
 
-/** What is remembered of a conversation in one direction. */
-interface Seen {
-  /** Who reported it first: only its records count. */
-  readonly exporter: string
-  /** From when to when it reported it, µs. */
-  start: number
-  end: number
-  /** Its latest records: one that says the same again says nothing. */
-  readonly records: Set<string>
-}
-
-/** Conversations that are remembered. */
-const MOST_SEEN = 1 << 19
-/** Records of each that are. */
-const MOST_RECORDS = 64
 /** µs by which clocks and timeouts of exporters may differ. */
 const TOLERANCE = 15e6
+/** Numbers that are remembered of a conversation: */
+const CONVERSATION = 3
+/** the number of who reported it first, whose records alone count, */
+const EXPORTER = 0
+/** and from when to when it reported it, µs. */
+const START = 1
+const END = 2
 
 /**
  * Remove flows that were reported more than once: by another exporter than the first that reported the
  * conversation, while that one reports it too; or twice by the same, in all that they say.
  *
- * Half a million conversations are remembered, those of which nothing was heard the longest are forgotten.
+ * A quarter of a million conversations at least are remembered, and as many records; those of which nothing
+ * was heard the longest are forgotten.
  */
 export function deduplicator(): FlowStep {
   const counts = new Map<string, number>()
-  let recent = new Map<string, Seen>()
-  let older = new Map<string, Seen>()
+  const conversations = new RecentTable(CONVERSATION)
+  const records = new RecentTable(0)
+  const exporters = new Map<string, number>()
+  const hash = new Hash()
 
-  function find(key: string): Seen | undefined {
-    const seen = recent.get(key)
-    if (seen) return seen
-    const old = older.get(key)
-    if (old) remember(key, old)
-    return old
+  function count(what: string): void {
+    counts.set(what, (counts.get(what) ?? 0) + 1)
   }
 
-  function remember(key: string, seen: Seen): void {
-    if (recent.size >= MOST_SEEN / 2) {
-      older = recent
-      recent = new Map()
-    }
-    recent.set(key, seen)
+  function numberOf(exporter: string): number {
+    let number = exporters.get(exporter)
+    if (number === undefined) exporters.set(exporter, number = exporters.size)
+    return number
+  }
+
+  /** Whether the exporter has said the same of the conversation before. */
+  function isRepeated(batch: FlowBatch, row: number, exporter: number, start: number, end: number): boolean {
+    putRecord(hash.record, batch, row, exporter, start, end)
+    hash.make(hash.words.length)
+    if (records.find(hash.high, hash.low) >= 0) return true
+    records.add(hash.high, hash.low)
+    return false
   }
 
   async function* run(reader: FlowReader): FlowReader {
@@ -57,51 +56,96 @@ export function deduplicator(): FlowStep {
       const keys = flowKeys(batch)
       const spans = flowSpans(batch)
       for (let row = 0; row < batch.length; row++) {
-        const key = keys.forward(row)
         kept[row] = 1
-        if (key === undefined) continue
-        const exporter = keys.exporter(row)
+        if (!keys.forwardWords(row, hash.words)) continue
+        const exporter = numberOf(keys.exporter(row))
         const start = spans.start(row)
         const end = spans.end(row)
-        const record = recordOf(batch, row, start, end)
-        const seen = find(key)
-        const isNear = seen !== undefined && start <= seen.end + TOLERANCE && end >= seen.start - TOLERANCE
-        if (seen?.exporter === exporter) {
-          if (seen.records.has(record)) {
-            kept[row] = 0
-            count('repeated flows removed')
-            continue
-          }
-          if (seen.records.size >= MOST_RECORDS) seen.records.delete(seen.records.values().next().value!)
-          seen.records.add(record)
-          seen.start = isNear ? Math.min(seen.start, start) : start
-          seen.end = isNear ? Math.max(seen.end, end) : end
-        } else if (isNear) {
+        hash.make(KEY_WORDS)
+        let at = conversations.find(hash.high, hash.low)
+        if (at < 0) {
+          at = conversations.add(hash.high, hash.low)
+          remember(conversations.values, at, exporter, start, end)
+        }
+        const { values } = conversations
+        const isNear = start <= values[at + END] + TOLERANCE && end >= values[at + START] - TOLERANCE
+        if (isNear && values[at + EXPORTER] !== exporter) {
           kept[row] = 0
           count(removedOf(batch, row))
-        } else remember(key, { exporter, start, end, records: new Set([record]) })
+        } else if (isRepeated(batch, row, exporter, start, end)) {
+          kept[row] = 0
+          count('repeated flows removed')
+        } else {
+          const from = isNear ? Math.min(values[at + START], start) : start
+          remember(values, at, exporter, from, isNear ? Math.max(values[at + END], end) : end)
+        }
       }
       batch.keep(kept)
       if (batch.length > 0) yield batch
     }
   }
 
-  function count(what: string): void {
-    counts.set(what, (counts.get(what) ?? 0) + 1)
-  }
-
   return { run, counts }
 }
 
-/** What tells one record of a conversation from the next. */
-function recordOf(batch: FlowBatch, row: number, start: number, end: number): string {
+function remember(values: Float64Array, at: number, exporter: number, start: number, end: number): void {
+  values[at + EXPORTER] = exporter
+  values[at + START] = start
+  values[at + END] = end
+}
+
+/** Numbers that tell one record of a conversation from the next. */
+const RECORD = 9
+
+/** Makes hashes of 64 bits of the words of a conversation's key, and of what a record of it says. */
+class Hash {
+  /** Those of the key, and behind it of the record. */
+  readonly words: Uint32Array = new Uint32Array(KEY_WORDS + RECORD * 2)
+  readonly record: Float64Array = new Float64Array(this.words.buffer, KEY_WORDS * 4, RECORD)
+  private readonly seeds: Uint32Array = crypto.getRandomValues(new Uint32Array(2))
+  high: number = 0
+  low: number = 0
+
+  /** Make `high` and `low`, never 0, of so many words by MurmurHash3's rounds with two sets of factors. */
+  make(length: number): void {
+    const { words } = this
+    let [a, b] = this.seeds
+    for (let i = 0; i < length; i++) {
+      const word = words[i]
+      a ^= Math.imul(rotate(Math.imul(word, 0xcc9e2d51), 15), 0x1b873593)
+      a = Math.imul(rotate(a, 13), 5) + 0xe6546b64 | 0
+      b ^= Math.imul(rotate(Math.imul(word, 0x239b961b), 17), 0xab0e9789)
+      b = Math.imul(rotate(b, 19), 5) + 0x561ccd1b | 0
+    }
+    this.high = finish(a)
+    this.low = finish(b) || 1
+  }
+}
+
+function rotate(word: number, bits: number): number {
+  return word << bits | word >>> 32 - bits
+}
+
+function finish(word: number): number {
+  word = Math.imul(word ^ word >>> 16, 0x85ebca6b)
+  word = Math.imul(word ^ word >>> 13, 0xc2b2ae35)
+  return (word ^ word >>> 16) >>> 0
+}
+
+function putRecord(
+  record: Float64Array, batch: FlowBatch, row: number, exporter: number, start: number, end: number,
+): void {
   const { bytes, packets, inIf, outIf, direction, sequenceNum, shape, shapes } = batch
   const { mask } = shapes[shape[row]]
-  const of = (id: number, column: ArrayLike<number>) => mask[id] === 1 ? column[row] : ''
-  return [
-    start, end, of(ID.bytes, bytes), of(ID.packets, packets), of(ID.inIf, inIf), of(ID.outIf, outIf),
-    of(ID.direction, direction), of(ID.sequenceNum, sequenceNum),
-  ].join()
+  record[0] = exporter
+  record[1] = start
+  record[2] = end
+  record[3] = mask[ID.bytes] === 1 ? bytes[row] : -1
+  record[4] = mask[ID.packets] === 1 ? packets[row] : -1
+  record[5] = mask[ID.inIf] === 1 ? inIf[row] : -1
+  record[6] = mask[ID.outIf] === 1 ? outIf[row] : -1
+  record[7] = mask[ID.direction] === 1 ? direction[row] : -1
+  record[8] = mask[ID.sequenceNum] === 1 ? sequenceNum[row] : -1
 }
 
 function removedOf({ exporterAddr: { family, v4, v6 }, shape, shapes }: FlowBatch, row: number): string {

@@ -6,6 +6,8 @@ import { ID } from '../flow/fields.ts'
 export interface FlowKeys {
   /** The text of source, destination, ports and protocol; undefined where there are no addresses. */
   forward(row: number): string | undefined
+  /** Put the same into the words of `out`, from the first on; false where there are no addresses. */
+  forwardWords(row: number, out: Uint32Array): boolean
   /** As `forward` of the same conversation's other direction. */
   reverse(row: number): string | undefined
   /** The text of who exported it; empty if nobody says. */
@@ -14,6 +16,9 @@ export interface FlowKeys {
 
 const ADDRESS = 17 // a byte of family, then IPv6, or IPv4 in the first four
 const PORTS = 5 // protocol and two ports
+const KEY = 2 * ADDRESS + PORTS
+/** Words of a key, the last of them filled up with zeros. */
+export const KEY_WORDS: number = Math.ceil(KEY / 4)
 const PROTO_ICMP = 1
 const PROTO_ICMP6 = 58
 
@@ -23,13 +28,12 @@ export function flowKeys(batch: FlowBatch): FlowKeys {
   const has = (id: number) => batch.present(id)
   const [sources, destinations, exporters] = [ID.srcAddr, ID.dstAddr, ID.exporterAddr].map(has)
   const [srcPorts, dstPorts, protos] = [ID.srcPort, ID.dstPort, ID.proto].map(has)
-  const key = Buffer.alloc(2 * ADDRESS + PORTS)
+  const words = new Uint32Array(KEY_WORDS)
+  const key = Buffer.from(words.buffer)
 
-  function keyOf(
-    row: number, from: AddressColumn, to: AddressColumn, isReverse: boolean,
-  ): string | undefined {
+  function putKey(row: number, from: AddressColumn, to: AddressColumn, isReverse: boolean): boolean {
     const index = shape[row]
-    if (sources[index] === 0 || destinations[index] === 0) return undefined
+    if (sources[index] === 0 || destinations[index] === 0) return false
     putAddress(key, 0, from, row)
     putAddress(key, ADDRESS, to, row)
     const protocol = protos[index] === 1 ? proto[row] : 0
@@ -39,12 +43,17 @@ export function flowKeys(batch: FlowBatch): FlowKeys {
     key[2 * ADDRESS] = protocol
     key.writeUInt16BE(isReverse ? destination : source, 2 * ADDRESS + 1)
     key.writeUInt16BE(isReverse ? source : destination, 2 * ADDRESS + 3)
-    return key.toString('latin1')
+    return true
   }
 
   return {
-    forward: (row) => keyOf(row, srcAddr, dstAddr, false),
-    reverse: (row) => keyOf(row, dstAddr, srcAddr, true),
+    forward: (row) => putKey(row, srcAddr, dstAddr, false) ? key.toString('latin1', 0, KEY) : undefined,
+    forwardWords(row, out) {
+      const hasKey = putKey(row, srcAddr, dstAddr, false)
+      if (hasKey) out.set(words)
+      return hasKey
+    },
+    reverse: (row) => putKey(row, dstAddr, srcAddr, true) ? key.toString('latin1', 0, KEY) : undefined,
     exporter(row) {
       if (exporters[shape[row]] === 0) return ''
       putAddress(key, 0, exporterAddr, row)

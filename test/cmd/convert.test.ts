@@ -133,7 +133,7 @@ test('damage is said, what is good is converted, and the exit code is 3', async 
 test('what cannot be is said in a line', async () => {
   assert.match(await refused(2, DEMO), /^flowkit: Cannot run convert: OUTPUT is missing/)
   assert.match(await refused(2, DEMO, 'proto tcp'), /^flowkit: Cannot run convert: expected INPUT and OUTPUT/)
-  assert.match(await refused(1, DEMO, path('x.foo')), /Cannot tell the format of ".*x\.foo": name it with --to/)
+  assert.match(await refused(1, DEMO, path('x.foo')), /Cannot tell the format of ".*x\.foo" by its name/)
   assert.match(await refused(1, DEMO, path('x'), '--to-format', 'xml'), /Cannot find format "xml": known are /)
   assert.match(await refused(1, DEMO, 'kafka://host/topic'), /Cannot write to "kafka:.*expected a file, a folder/)
   assert.match(await refused(1, DEMO, path('x.json'), '--compression', 'lzo'), /choose one of none, gzip, zstd/)

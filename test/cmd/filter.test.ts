@@ -64,6 +64,12 @@ test('filter takes the languages of others', async () => {
     'flowkit: Cannot use a filter of flow-nfilter without --filter-file\n')
 })
 
+test('hosts that a filter names are looked up', async () => {
+  const local = await shown(['src host localhost and dst ip in [localhost 10.0.0.0/8]'])
+  assert.match(local, /^src_addr .*(127\.0\.0\.1|::1)\]? and dst_addr in \[.*10\.0\.0\.0\/8.*\]\n$/)
+  assert.match(await shown(['--filter-dialect', 'bpf', 'src host localhost']), /^src_addr .*(127\.0\.0\.1|::1)/)
+})
+
 test('a fault shows its line, with a caret under the place', async () => {
   assert.equal(await refused(['filter', 'tcp and port foo']), [
     'flowkit: Cannot parse filter: expected a port number, found "foo"', '  tcp and port foo',
@@ -82,6 +88,8 @@ test('files that a filter names lie beside the file that names them', async () =
   const missing = join(folder, 'none.txt')
   const said = await refused(['filter', `src ip in @${missing}`])
   assert.equal(said, `flowkit: Cannot open "${missing}": no such file\n`)
+  const directory = await refused(['filter', `src ip in @${folder}`])
+  assert.equal(directory, `flowkit: Cannot read "${folder}": it is a directory\n`)
 })
 
 test('read selects by a filter in any of the languages', async () => {

@@ -3,10 +3,11 @@ import { ID } from '../../flow/fields.ts'
 import { parseIpv4, parseMac } from '../../flow/address.ts'
 import { equals, inRanges, inSet, ofFamily } from '../build.ts'
 import { addressList } from '../evaluate/address-set.ts'
-import { addRange, parseAddresses, parseNetmask } from '../language/addresses.ts'
+import { addRange, parseAddresses, parseNetmask, type AddressRange } from '../language/addresses.ts'
 import { Cursor } from '../language/cursor.ts'
 import { tokenize, type SourceText } from '../language/lexer.ts'
 import { servicePort } from '../language/services.ts'
+import { addressesOf, isHostName, type FindHost } from '../language/value-set.ts'
 import { allOf, anyOf, EVERY, noneOf, type Node } from '../node.ts'
 import { parseRelation } from './bpf-relation.ts'
 import {
@@ -25,21 +26,24 @@ const BROADCAST = 0xffffffffffff
  *
  * `and` and `or` bind alike, from left to right. Empty text is true of every row.
  *
+ * @param hosts undefined where names may not be looked up
  * @throws FlowkitError ERR_SYNTAX, whose message shows the line and a caret under the fault
  */
-export function parseBpf(source: SourceText): Node {
-  const parser = new Parser(new Cursor(tokenize(source, undefined), () => undefined))
+export function parseBpf(source: SourceText, hosts?: FindHost): Node {
+  const parser = new Parser(new Cursor(tokenize(source, undefined), () => undefined), hosts)
   return parser.parse()
 }
 
 class Parser {
   private readonly cursor: Cursor
+  private readonly hosts: FindHost | undefined
   private last: Qualifiers | undefined
   private depth = 0
   private turns = 0
 
-  constructor(cursor: Cursor) {
+  constructor(cursor: Cursor, hosts: FindHost | undefined) {
     this.cursor = cursor
+    this.hosts = hosts
   }
 
   parse(): Node {
@@ -185,17 +189,27 @@ class Parser {
       }
       addRange(list, range)
     } else {
-      const range = parseAddresses(text, type === 'net')
-      const family = proto === 'ip' ? 4 : proto === 'ip6' ? 6 : range?.family
-      const network = type === 'net' || !text.includes('/')
-      if (!range || range.family !== family || !network || text.includes('-')) {
-        throw cursor.expected(wanted(qualifiers))
-      }
-      addRange(list, range)
+      for (const range of this.ranges(qualifiers, text)) addRange(list, range)
       cursor.advance()
     }
     const set = list.toSet()
     return this.joined(proto, join, fields.map((field) => inSet(field, set)))
+  }
+
+  /** What an address, network or host stands for. */
+  private ranges(qualifiers: Qualifiers, text: string): readonly AddressRange[] {
+    const { cursor, hosts } = this
+    const { proto, type } = qualifiers
+    const range = parseAddresses(text, type === 'net')
+    const family = proto === 'ip' ? 4 : proto === 'ip6' ? 6 : undefined
+    if (!range && hosts && type === 'host' && isHostName(text)) {
+      return addressesOf(cursor, hosts, text).filter((one) => family === undefined || one.family === family)
+    }
+    const network = type === 'net' || !text.includes('/')
+    if (!range || range.family !== (family ?? range.family) || !network || text.includes('-')) {
+      throw cursor.expected(wanted(qualifiers))
+    }
+    return [range]
   }
 
   private mac(qualifiers: Qualifiers): Node {

@@ -1,3 +1,4 @@
+import { FLOW_TYPE } from '../../flow/names.ts'
 import { idsOf, type Derived } from './derive.ts'
 
 const ICMP = 1
@@ -7,6 +8,21 @@ const LABELS = ([1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const).map((place) => `mpls_l
 
 /** Bytes of an access list's field: list, entry and extended entry, 32 bits each. */
 export const ACL_SIZE = 12
+
+/** Versions of NetFlow by the value of the field `type`; IPFIX is 10 (RFC 7011 §3.1). */
+const VERSIONS: ReadonlyMap<number, number> = new Map([
+  ...([1, 5, 6, 7, 8, 9] as const).map((version) => [FLOW_TYPE[`NETFLOW_V${version}`], version] as const),
+  [FLOW_TYPE.IPFIX, 10],
+])
+
+/** The version of NetFlow that carried the record. */
+export const netflowVersion: Derived = {
+  words: 'nfversion', type: 'u8', max: 255, fields: idsOf(['type']),
+  sql: `CASE type ${[...VERSIONS].map(([type, version]) => `WHEN ${type} THEN ${version}`).join(' ')} END`,
+  compute([type], length) {
+    for (let i = 0; i < length; i++) type[i] = VERSIONS.get(type[i]) ?? NaN
+  },
+}
 
 /** Where the field is absent, as NetFlow v5 has it: the destination port is type * 256 + code. */
 export function icmp(words: string, name: 'icmp_type' | 'icmp_code', unit: number): Derived {

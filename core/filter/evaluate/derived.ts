@@ -1,7 +1,7 @@
 import type { FlowBatch } from '../../flow/batch.ts'
 import { FIELDS } from '../../flow/fields.ts'
 import { idsOf, type Derived } from './derive.ts'
-import { ACL_SIZE, aclWord, bottomLabel, icmp, trafficClass } from './derive-parts.ts'
+import { ACL_SIZE, aclWord, bottomLabel, icmp, netflowVersion, trafficClass } from './derive-parts.ts'
 import { dayOfWeek, duration, exactRate, firstOf, hourOfDay, rate, timeOfDay } from './derive-times.ts'
 
 /** Names of the numbers that filters know beside the fields. */
@@ -9,7 +9,7 @@ export type DerivedName =
   | 'flowCount' | 'duration' | 'pps' | 'bps' | 'bpp' | 'exactPps' | 'exactBps' | 'icmpType' | 'icmpCode'
   | 'starts' | 'ends' | 'timeOfDay' | 'hour' | 'day' | 'lastTimeOfDay' | 'lastHour' | 'lastDay'
   | 'receivedTimeOfDay' | 'receivedHour' | 'receivedDay'
-  | 'mplsBottom' | `mplsExp${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10}`
+  | 'netflowVersion' | 'mplsBottom' | `mplsExp${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10}`
   | 'inAcl' | 'inAce' | 'inXace' | 'outAcl' | 'outAce' | 'outXace'
 
 /** Every derived number, by name. */
@@ -48,6 +48,7 @@ export const DERIVED: Readonly<Record<DerivedName, Derived>> = {
   receivedTimeOfDay: timeOfDay('received tod', 'received'),
   receivedHour: hourOfDay('received hour', 'received'),
   receivedDay: dayOfWeek('received day', 'received'),
+  netflowVersion,
   mplsBottom: bottomLabel,
   mplsExp1: trafficClass(1), mplsExp2: trafficClass(2), mplsExp3: trafficClass(3), mplsExp4: trafficClass(4),
   mplsExp5: trafficClass(5), mplsExp6: trafficClass(6), mplsExp7: trafficClass(7), mplsExp8: trafficClass(8),

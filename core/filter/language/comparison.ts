@@ -62,12 +62,13 @@ function parseList(cursor: Cursor, subject: Subject, not: boolean): Node {
   return combine(subject, not, testOf(values))
 }
 
-/** nfdump's `port in nat pblock`. */
+/** nfdump's `port in nat pblock`, and 1.7.1's without `nat`. */
 function parsePortBlock(cursor: Cursor, subject: Subject, not: boolean): Node {
-  const [nat, pblock] = cursor.words(2).map((word) => word.toLowerCase())
   const ports = subject.sources.every((source) => PORTS.includes(source))
-  if (not || !ports || nat !== 'nat' || pblock !== 'pblock') throw cursor.expected('"[" or "@" and a file')
-  cursor.advance(2)
+  const count = cursor.at('nat') ? 2 : 1
+  const last = cursor.words(count).at(-1)?.toLowerCase()
+  if (not || !ports || last !== 'pblock') throw cursor.expected('"[" or "@" and a file')
+  cursor.advance(count)
   return combine(subject, false, (source) => allOf([
     { kind: 'pair', left: source as number, operator: '>=', right: ID.portBlockStart },
     { kind: 'pair', left: source as number, operator: '<=', right: ID.portBlockEnd },

@@ -6,13 +6,15 @@ import { namedValue, parseFlags } from '../value-names.ts'
 import { parseComparison } from './comparison.ts'
 import { Cursor } from './cursor.ts'
 import { tokenize, type ReadFile, type SourceText } from './lexer.ts'
-import type { ParseContext } from './value-set.ts'
+import type { FindHost, ParseContext } from './value-set.ts'
 import { continuations, findFields, findPhrase, isElement, missing, nearest, PHRASE_WORDS } from './words.ts'
 
 /** Parentheses and nots within each other that a filter may have: so deep may what walks its tree recurse. */
 const MAX_DEPTH = 200
 
 const TCP = 6
+/** Value of `firewall_event`. */
+const DENIED = 3
 const TTL: readonly Source[] = [ID.ipTtl, ID.minTtl, ID.maxTtl]
 
 /**
@@ -20,10 +22,12 @@ const TTL: readonly Source[] = [ID.ipTtl, ID.minTtl, ID.maxTtl]
  *
  * @param now µs since the epoch, which times like `-1h` count from
  * @param read undefined where files may not be read
+ * @param hosts undefined where names may not be looked up
  * @throws FlowkitError ERR_SYNTAX, whose message shows the line and a caret under the fault
  */
-export function parseNode(source: SourceText, now: number, read: ReadFile | undefined): Node {
-  const parser = new Parser(new Cursor(tokenize(source, read), nearest), { now, read, sets: new Map() })
+export function parseNode(source: SourceText, now: number, read?: ReadFile, hosts?: FindHost): Node {
+  const cursor = new Cursor(tokenize(source, read), nearest)
+  const parser = new Parser(cursor, { now, read, hosts, sets: new Map() })
   return parser.parse()
 }
 
@@ -111,13 +115,14 @@ class Parser {
     throw this.cursor.expected('what both directions have, as "port"')
   }
 
-  /** `asa event denied ingress`, as nfdump's manual has it: why a flow was denied is the extended event. */
+  /** `asa event denied ingress`, as 1.7.1 has it: why a flow was denied is the extended event. */
   private deniedEvent(): Node | undefined {
     const words = lower(this.cursor.words(4))
     if (words.length < 4 || !/^asa event (denied|deny)$/.test(words.slice(0, 3).join(' '))) return undefined
     if (!namedValue(ID.firewallExtEvent, words[3])) return undefined
     this.cursor.advance(3)
-    return this.comparison([ID.firewallExtEvent], 'any', words[2])
+    const why = this.comparison([ID.firewallExtEvent], 'any', words[2])
+    return allOf([equals(ID.firewallEvent, DENIED), why])
   }
 
   /** What the next words are about: a phrase of nfdump's, or a field by name. */

@@ -3,11 +3,14 @@ import { addressList, type AddressList, type AddressSet } from '../evaluate/addr
 import { mergeRanges } from '../evaluate/sets.ts'
 import { allOf, anyOf, type Leaf, type Node, type SetLeaf, type Source } from '../node.ts'
 import { isClock } from '../time-text.ts'
-import { addRange, parseAddresses, parseNetmask } from './addresses.ts'
+import { addRange, parseAddresses, parseNetmask, type AddressRange } from './addresses.ts'
 import type { Cursor } from './cursor.ts'
 import { fault, readFrom, type ReadFile } from './lexer.ts'
 import { listedTexts, readAddresses } from './list-file.ts'
 import { describe, parseBytes, parseNumbers, parseWide, typeOf } from './values.ts'
+
+/** Finds the addresses of a host, as text; none if it has none. */
+export type FindHost = (name: string) => readonly string[]
 
 /** What a filter is read with. */
 export interface ParseContext {
@@ -15,6 +18,8 @@ export interface ParseContext {
   readonly now: number
   /** Undefined where files may not be read. */
   readonly read: ReadFile | undefined
+  /** Undefined where names may not be looked up. */
+  readonly hosts: FindHost | undefined
   /** Sets of the files of addresses read so far, by path. */
   readonly sets: Map<string, AddressSet>
 }
@@ -51,7 +56,7 @@ export function readValue(
   const { kind, text } = cursor.token
   if (kind === 'file') return readFile(cursor, context, values)
   if (kind !== 'word' && kind !== 'text') throw cursor.expected(describe(source, text))
-  if (typeOf(source) === 'addr') return readAddress(cursor, values, short, masked)
+  if (typeOf(source) === 'addr') return readAddress(cursor, context, values, short, masked)
   if (typeOf(source) === 'time') {
     const clock = cursor.peek(1)
     const joined = clock.kind === 'word' && isClock(clock.text)
@@ -104,8 +109,13 @@ function readFile(cursor: Cursor, context: ParseContext, values: Values): void {
   cursor.advance()
 }
 
-/** Read `A`, `A/LENGTH`, `A-B` or, with `masked`, `A MASK`; spaces may stand about the slash. */
-function readAddress(cursor: Cursor, values: Values, short: boolean, masked: boolean): void {
+/**
+ * Read `A`, `A/LENGTH`, `A-B`, the name of a host or, with `masked`, `A MASK`; spaces may stand about the
+ * slash.
+ */
+function readAddress(
+  cursor: Cursor, { hosts }: ParseContext, values: Values, short: boolean, masked: boolean,
+): void {
   const [first, second, third] = cursor.words(3)
   let { text } = cursor.token
   let count = 1
@@ -126,9 +136,29 @@ function readAddress(cursor: Cursor, values: Values, short: boolean, masked: boo
     }
   }
   range ??= parseAddresses(text, short)
+  if (!range && hosts && !short && isHostName(text)) {
+    for (const address of addressesOf(cursor, hosts, text)) addRange(values.addresses, address)
+    return cursor.advance(count)
+  }
   if (!range) throw cursor.fault(`expected ${describe(values.source, text)}, found ${cursor.shown()}`)
   addRange(values.addresses, range)
   cursor.advance(count)
+}
+
+/** Whether a text may name a host: it has a letter, and says nothing else. */
+export function isHostName(text: string): boolean {
+  return /^(?=.*[a-z])[a-z\d_]([\w.-]*\w)?\.?$/i.test(text) && !/^(and|or|not|in|any)$/i.test(text)
+}
+
+/** The addresses of the host that the token names. */
+export function addressesOf(cursor: Cursor, hosts: FindHost, name: string): AddressRange[] {
+  if (name.toLowerCase() === 'tor') {
+    throw cursor.fault('cannot test "tor": give its nodes as a list, in @FILE')
+  }
+  // a link's own address has a zone behind it
+  const found = hosts(name).flatMap((each) => parseAddresses(each.replace(/%.*/, ''), false) ?? [])
+  if (found.length === 0) throw cursor.fault(`cannot find the address of "${name}"`)
+  return found
 }
 
 /** The test of whether a source's value is one of these; `not` as leaves have it. */

@@ -14,6 +14,9 @@ const MAX_COUNT = Number.MAX_SAFE_INTEGER
 const MAX = { u8: 255, u16: 65_535, u32: 2 ** 32 - 1, u64: MAX_COUNT, count: MAX_COUNT } as const
 const MAX_WIDE = 2n ** 64n - 1n
 const DAY = 86_400 // s
+const LOWER_FIRST = 'the lower end of a range first'
+/** Two addresses with a dash between. */
+const REVERSIBLE = /^[\d.]+-[\d.]+$|^[\da-f:.]*:[\da-f:.]*-[\da-f:.]*:[\da-f:.]*$/i
 /** Days of the week, from Sunday; three letters are enough. */
 const DAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'] as const
 
@@ -28,7 +31,7 @@ export function typeOf(source: Source): ValueType {
 /** What a fault says that it wanted in place of `text`: a value of the source. */
 export function describe(source: Source, text: string): string {
   switch (typeOf(source)) {
-    case 'addr': return 'an IP address or network'
+    case 'addr': return REVERSIBLE.test(text) ? LOWER_FIRST : 'an IP address or network'
     case 'mac': return 'a MAC address'
     case 'time': return 'a time'
     case 'clock': return 'a time of day, as 08:00-17:30'
@@ -37,12 +40,14 @@ export function describe(source: Source, text: string): string {
     case 'hour': return 'an hour (0 to 23)'
     case 'day': return 'a day of the week, as mon'
   }
+  const [low, high, ...more] = text.split('-').map((end) => parseOne(source, end))
+  if (low !== undefined && high !== undefined && low > high && more.length === 0) return LOWER_FIRST
   const name = typeof source === 'number' ? FIELDS[source].name : ''
   if (name === 'proto' || name === 'tun_proto') return 'a protocol name or number'
   if (/tcp_flags$/.test(name)) return 'TCP flags, as SA, or their number'
   const noun = isOf(source, 'port') ? 'a port number' : isOf(source, 'as') ? 'an AS number' : 'a number'
-  const max = maxOf(source)
-  return /^\d/.test(text) && max <= MAX.u32 ? `${noun} (0 to ${max})` : noun
+  const max = typeOf(source) === 'u64' ? MAX_WIDE : maxOf(source)
+  return /^\d/.test(text) ? `${noun} (0 to ${max})` : noun
 }
 
 /**
@@ -61,7 +66,7 @@ export function parseNumbers(source: Source, text: string, now: number): readonl
   if (port !== undefined) return [port, port]
   const type = typeOf(source)
   if (type === 'time') return single(parseTime(text, now))
-  if (type === 'mac') return single(parseMac(text))
+  if (type === 'mac') return single(parseMac(text.replace(/(?<![\da-f])[\da-f](?=:|$)/gi, '0$&')))
   const [first, second, ...more] = text.split('-')
   if (more.length > 0) return undefined
   if (type === 'clock') return second === undefined ? single(parseClock(first)) : clockRange(first, second)
@@ -142,7 +147,8 @@ function single(value: number | undefined): readonly number[] | undefined {
   return value === undefined || value < 0 ? undefined : [value, value]
 }
 
-function maxOf(source: Source): number {
+/** The largest number that a source can be compared with. */
+export function maxOf(source: Source): number {
   if (typeof source !== 'number') return DERIVED[source].max
   return MAX[FIELDS[source].type as keyof typeof MAX]
 }

@@ -19,18 +19,18 @@ const PHRASES: readonly (readonly [string, ...(FieldName | DerivedName)[]])[] = 
   ['nat|xlate ip|host|net', 'post_nat_src_addr', 'post_nat_dst_addr'],
   ['src nat|xlate ip|host|net', 'post_nat_src_addr'],
   ['dst nat|xlate ip|host|net', 'post_nat_dst_addr'],
-  ['xip|xnet', 'post_nat_src_addr', 'post_nat_dst_addr'],
-  ['src xip|xnet', 'post_nat_src_addr'],
-  ['dst xip|xnet', 'post_nat_dst_addr'],
+  ['xip|nip|xnet', 'post_nat_src_addr', 'post_nat_dst_addr'],
+  ['src xip|nip|xnet', 'post_nat_src_addr'],
+  ['dst xip|nip|xnet', 'post_nat_dst_addr'],
   ['port', 'src_port', 'dst_port'],
   ['src port', 'src_port'],
   ['dst port', 'dst_port'],
   ['nat|xlate port', 'post_napt_src_port', 'post_napt_dst_port'],
   ['src nat|xlate port', 'post_napt_src_port'],
   ['dst nat|xlate port', 'post_napt_dst_port'],
-  ['xport', 'post_napt_src_port', 'post_napt_dst_port'],
-  ['src xport', 'post_napt_src_port'],
-  ['dst xport', 'post_napt_dst_port'],
+  ['xport|nport', 'post_napt_src_port', 'post_napt_dst_port'],
+  ['src xport|nport', 'post_napt_src_port'],
+  ['dst xport|nport', 'post_napt_dst_port'],
   ['in packets', 'packets'],
   ['out packets', 'out_packets'],
   ['ipackets', 'packets'],
@@ -40,6 +40,7 @@ const PHRASES: readonly (readonly [string, ...(FieldName | DerivedName)[]])[] = 
   ['ibytes', 'bytes'],
   ['obytes', 'out_bytes'],
   ['flows', 'flowCount'],
+  ['nfversion', 'netflowVersion'],
   ['duration', 'duration'],
   ['pps', 'pps'],
   ['bps', 'bps'],
@@ -53,7 +54,7 @@ const PHRASES: readonly (readonly [string, ...(FieldName | DerivedName)[]])[] = 
   ['src as', 'src_as'],
   ['dst as', 'dst_as'],
   ['next as', 'next_as'],
-  ['prev as', 'prev_as'],
+  ['prev|previous as', 'prev_as'],
   ['if', 'in_if', 'out_if'],
   ['in if', 'in_if'],
   ['out if', 'out_if'],
@@ -94,13 +95,15 @@ const PHRASES: readonly (readonly [string, ...(FieldName | DerivedName)[]])[] = 
   ...[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => [`mpls exp${n}`, `mplsExp${n}` as DerivedName] as const),
   ['mpls eos', 'mplsBottom'],
   ['nat event', 'nat_event'],
-  ['nat pblock start', 'port_block_start'],
-  ['nat pblock end', 'port_block_end'],
-  ['nat pblock step', 'port_block_step'],
-  ['nat pblock size', 'port_block_size'],
+  ...(['start', 'end', 'step', 'size'] as const).flatMap((part) => [
+    [`nat pblock ${part}`, `port_block_${part}`] as const, [`pblock ${part}`, `port_block_${part}`] as const,
+  ]),
   ['tun ip|host|net', 'tun_src_addr', 'tun_dst_addr'],
   ['src tun ip|host|net', 'tun_src_addr'],
   ['dst tun ip|host|net', 'tun_dst_addr'],
+  ['tunip', 'tun_src_addr', 'tun_dst_addr'],
+  ['src tunip', 'tun_src_addr'],
+  ['dst tunip', 'tun_dst_addr'],
   ['tun proto', 'tun_proto'],
   ['pf action', 'pf_action'],
   ['pf reason', 'pf_reason'],
@@ -145,6 +148,7 @@ const PHRASES: readonly (readonly [string, ...(FieldName | DerivedName)[]])[] = 
 
 const NO_PAYLOAD = 'flows have no payload'
 const NO_COUNTRY = 'flows have no country of an address'
+const NO_LABEL = 'nfdump marks flows so for its output, flows have no such name'
 const NO_EXPORTER_NUMBER = 'nfdump numbers exporters, flowkit tells them by exporter_addr'
 
 /** Words of nfdump's for what flows have no field for here: what is missing. */
@@ -152,6 +156,7 @@ const MISSING: Readonly<Record<string, string>> = {
   'ident': 'nfdump names a file so, flows have no such name',
   'count': 'nfdump numbers the records of a file, flows have no such number',
   'cnt': 'nfdump numbers the records of a file, flows have no such number',
+  'flowlabel': NO_LABEL,
   'payload': NO_PAYLOAD, 'in payload': NO_PAYLOAD, 'out payload': NO_PAYLOAD,
   'geo': NO_COUNTRY, 'src geo': NO_COUNTRY, 'dst geo': NO_COUNTRY, 'nat geo': NO_COUNTRY,
   'src nat geo': NO_COUNTRY, 'dst nat geo': NO_COUNTRY, 'tun geo': NO_COUNTRY, 'src tun geo': NO_COUNTRY,
@@ -181,6 +186,7 @@ export function continuations(word: string): string[] {
 
 /** What flows lack that a phrase of nfdump's is about, or undefined if it is none of these. */
 export function missing(words: string): string | undefined {
+  if (words.startsWith('%')) return NO_LABEL
   return Object.hasOwn(MISSING, words) ? MISSING[words] : undefined
 }
 
@@ -211,16 +217,18 @@ export function isElement(name: string): boolean {
   return findElementByName(name) !== undefined
 }
 
-/** The known word nearest to `word`, or undefined where none is near. */
+/** The known word nearest to `word`, or undefined where none is near or it is one. */
 export function nearest(word: string): string | undefined {
   const limit = word.length < 4 ? 1 : 2
   let best: string | undefined
   let least = limit + 1
   const known = [...byPhrase.keys(), 'flags', 'defined', 'ipv4', 'ipv6', ...FIELDS.map(({ name }) => name)]
-  for (const candidate of new Set(known.flatMap((phrase) => phrase.split(' ')))) {
+  const words = new Set(known.flatMap((phrase) => phrase.split(' ')))
+  if (words.has(word)) return undefined
+  for (const candidate of words) {
     if (Math.abs(candidate.length - word.length) > limit) continue
     const steps = distance(word, candidate)
-    if (steps > 0 && steps < least) [least, best] = [steps, candidate]
+    if (steps < least) [least, best] = [steps, candidate]
   }
   return best
 }

@@ -60,6 +60,11 @@ const TRANSLATED: readonly (readonly [string, string])[] = [
   ['icmp6[icmp6type] = icmp6-echo', 'proto = ICMP6 and icmp type = 128'],
   ['icmp[1] = 3', 'proto = ICMP and icmp code = 3'],
   ['ip[8] < 64', `${IPV4} and ip_ttl < 64`],
+  // more than a byte holds
+  ['ip[8] < 256', `${IPV4} and ip_ttl <= 255`],
+  ['ip[9] = 1000', `${IPV4} and proto > 255`],
+  ['ip[1] & 0x1ff != 0x100', `${IPV4} and tos <= 255`],
+  ['ip[1] & 0x1ff = 0xb8', `${IPV4} and tos & 255 = 184`],
   ['ip[1] & 0xfc = 0xb8', `${IPV4} and tos & 252 = 184`],
   ['ip[12 : 4] = 0x0a000001', `${IPV4} and src_addr & 255.255.255.255 = 10.0.0.1`],
   ['ip6[6] = 17', `${IPV6} and proto = UDP`],
@@ -113,6 +118,19 @@ for (const [text, reason, column] of FAULTS) {
     })
   })
 }
+
+test('hosts are known by name where they can be looked up, each family by its protocol', () => {
+  const hosts = (name: string): readonly string[] => name === 'www' ? ['10.0.0.1', '2001:db8::80'] : []
+  const read = (text: string): string => explainFilter(parseFilter(text, { dialect: 'bpf', hosts }))
+  assert.equal(read('src host www'), 'src_addr in [10.0.0.1 2001:db8::80]')
+  assert.equal(read('ip src www'), 'src_addr = 10.0.0.1')
+  assert.equal(read('ip6 dst host www or 2001:db8::1'),
+    'dst_addr = 2001:db8::80 or dst_addr = 2001:db8::1')
+  assert.throws(() => read('tcp and src host nosuch'), {
+    message: 'Cannot parse filter: cannot find the address of "nosuch"\n  tcp and src host nosuch\n'
+      + '                   ^',
+  })
+})
 
 test('words in any order make a filter or a fault, and nothing else', () => {
   const words = fc.constantFrom(...[

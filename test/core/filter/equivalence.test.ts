@@ -60,6 +60,7 @@ const PHRASES: readonly (readonly [string, readonly Value[]])[] = [
   ...of([0, 3, 16_001, 2 ** 20 - 1], 'mpls any', 'mpls label2', 'mpls eos'),
   ...of([0, 1, 3, 7], 'mpls exp1', 'mpls exp2', 'mpls exp10'),
   ...of([1, 4097, 2 ** 32 - 1], 'ingress acl', 'egress ace', 'ingress xace'),
+  ...of([0, 5, 6, 7, 9], 'nfversion'),
   ...of(TIMES, 'first seen', 'last seen', 'received', 'starts', 'ends'),
   ...of(POOLS.mac, 'mac', 'in src mac', 'dst mac'),
   ...of(POOLS.u64, 'observation point id'),

@@ -63,14 +63,17 @@ const FAULTS: readonly (readonly [string, string, number])[] = [
   ['port 99999', 'expected a port number (0 to 65535), found "99999"', 5],
   ['port 80 90', 'expected "and" or "or", found "90"', 8],
   ['port > 80-90', 'expected one number, found a range', 7],
-  ['port 90-80', 'expected a port number (0 to 65535), found "90-80"', 5],
+  ['port 90-80', 'expected the lower end of a range first, found "90-80"', 5],
+  ['ip 10.0.0.9-10.0.0.1', 'expected the lower end of a range first, found "10.0.0.9-10.0.0.1"', 3],
+  ['ip 2001:db8::2-2001:db8::1', 'expected the lower end of a range first, found "2001:db8::2-2001:db8::1"', 3],
+  ['port 80-90-95', 'expected a port number (0 to 65535), found "80-90-95"', 5],
   ['port in 80', 'expected "[" or "@" and a file, found "80"', 8],
   ['port in []', 'expected a port number, found "]"', 9],
   ['port in [80,]', 'expected a port number, found "]"', 12],
   ['port in [80', 'expected a port number, found the end', 11],
   ['port not 80', 'expected "in", found "80"', 9],
-  ['src 80', 'expected ip or host or net or nat or xlate or xip or xnet or port or xport or tos or as or '
-    + 'mask or vlan or mac or tun behind "src", found "80"', 4],
+  ['src 80', 'expected ip or host or net or nat or xlate or xip or nip or xnet or port or xport or nport or tos '
+    + 'or as or mask or vlan or mac or tun or tunip behind "src", found "80"', 4],
   ['src and dst as_path 1', 'expected what both directions have, as "port", found "as_path"', 12],
   ['(tcp', 'expected "and", "or" or ")", found the end', 4],
   ['tcp)', 'expected "and" or "or", found ")"', 3],
@@ -89,8 +92,11 @@ const FAULTS: readonly (readonly [string, string, number])[] = [
   ['src net 10.0.0.0/33', 'expected an IP address or network, found "10.0.0.0/33"', 8],
   ['ip 198.51.100', 'expected an IP address or network, found "198.51.100"', 3],
   ['host example.org', 'expected an IP address or network, found "example.org"', 5],
-  ['bytes > 1.5', 'expected a number, found "1.5"', 8],
-  ['bytes > 9007199254740992', 'expected a number, found "9007199254740992"', 8],
+  ['bytes > 1.5', 'expected a number (0 to 9007199254740991), found "1.5"', 8],
+  ['bytes > 9007199254740992', 'expected a number (0 to 9007199254740991), found "9007199254740992"', 8],
+  ['flow_id > 18446744073709551616',
+    'expected a number (0 to 18446744073709551615), found "18446744073709551616"', 10],
+  ['mac 2:11:0:0:0:100', 'expected a MAC address, found "2:11:0:0:0:100"', 4],
   ['mac 02:11', 'expected a MAC address, found "02:11"', 4],
   ['first seen > yesterday', 'expected a time, found "yesterday"', 13],
   ['first seen > 2026-02-30', 'expected a time, found "2026-02-30"', 13],
@@ -106,6 +112,9 @@ const FAULTS: readonly (readonly [string, string, number])[] = [
   ['tcp and count < 10',
     'cannot test "count": nfdump numbers the records of a file, flows have no such number', 8],
   ["payload content 'GET'", 'cannot test "payload": flows have no payload', 0],
+  ['flowlabel web', 'cannot test "flowlabel": nfdump marks flows so for its output, flows have no such name', 0],
+  ['%web (port 80)', 'cannot test "%web": nfdump marks flows so for its output, flows have no such name', 0],
+  ['port in nat', 'expected "[" or "@" and a file, found "nat"', 8],
   ['src geo CH', 'cannot test "src geo": flows have no country of an address', 0],
   ['exporter id 1',
     'cannot test "exporter id": nfdump numbers exporters, flowkit tells them by exporter_addr', 0],
@@ -163,6 +172,21 @@ const EXPLAINED: readonly (readonly [string, string])[] = [
   ['user_name = a\\b', 'user_name = "a\\\\b"'],
   ["user_name in ['say \"hi\"' and]", 'user_name in ["say \\"hi\\"" "and"]'],
   ['in src mac 02-11-00-00-00-01', 'src_mac = 02:11:00:00:00:01'],
+  // words of nfdump 1.7.1
+  ['out dst mac 2:11:0:0:0:1', 'post_dst_mac = 02:11:00:00:00:01'],
+  ['src nip 10.0.0.1', 'post_nat_src_addr = 10.0.0.1'],
+  ['dst nip in [10.0.0.0/8 2001:db8::1]', 'post_nat_dst_addr in [10.0.0.0/8 2001:db8::1]'],
+  ['nport > 1023', 'post_napt_src_port > 1023 or post_napt_dst_port > 1023'],
+  ['src and dst nport 80', 'post_napt_src_port = 80 and post_napt_dst_port = 80'],
+  ['src tunip 10.0.0.1', 'tun_src_addr = 10.0.0.1'],
+  ['previous as 64500', 'prev_as = 64500'],
+  ['pblock start >= 1024', 'port_block_start >= 1024'],
+  ['pblock end 2047 and pblock step 1', 'port_block_end = 2047 and port_block_step = 1'],
+  ['nat pblock size < 64', 'port_block_size < 64'],
+  ['src port in pblock', 'src_port >= port_block_start and src_port <= port_block_end'],
+  ['asa event denied nosyn', 'firewall_event = denied and firewall_ext_event = nosyn'],
+  ['nfversion >= 9', 'nfversion >= 9'],
+  ['proto in [ipcmp frag6 udp-l chaos]', 'proto in [16 IPv6-Frag IPComp UDPLite]'],
   ['direction egress', 'direction = egress'],
   ['observation point id in [1 2 18446744073709551615]',
     'observation_point_id in [1-2 18446744073709551615]'],
@@ -176,6 +200,38 @@ for (const [text, expected] of EXPLAINED) {
     assert.equal(explain(expected), expected)
   })
 }
+
+const HOSTS: Readonly<Record<string, readonly string[]>> = {
+  'www.example.org': ['198.51.100.1', '198.51.100.2', '2001:db8::80'],
+  'db-1': ['10.0.0.1'],
+  'link': ['fe80::1%eth0'],
+}
+
+test('hosts are known by name where they can be looked up, alone and in lists', () => {
+  const asked: string[] = []
+  function hosts(name: string): readonly string[] {
+    asked.push(name)
+    return HOSTS[name] ?? []
+  }
+  const read = (text: string): string => explainFilter(parseFilter(text, { hosts }))
+  assert.equal(read('src host www.example.org'), 'src_addr in [198.51.100.1-198.51.100.2 2001:db8::80]')
+  assert.equal(read('dst ip in [db-1 192.0.2.0/24] or next ip "db-1"'),
+    'dst_addr in [10.0.0.1 192.0.2.0/24] or next_hop = 10.0.0.1')
+  assert.deepEqual(asked, ['www.example.org', 'db-1', 'db-1'])
+  assert.equal(read('src ip link'), 'src_addr = fe80::1')
+  for (const [text, reason, column] of [
+    ['tcp and host nosuch.example.org', 'cannot find the address of "nosuch.example.org"', 13],
+    ['src net db-1', 'expected an IP address or network, found "db-1"', 8],
+    ['src ip and tcp', 'expected an IP address or network, found "and"', 7],
+    ['ip 10.0.0.300', 'expected an IP address or network, found "10.0.0.300"', 3],
+    ['src ip tor', 'cannot test "tor": give its nodes as a list, in @FILE', 7],
+  ] as const) {
+    assert.throws(() => read(text), {
+      code: 'ERR_SYNTAX', message: `Cannot parse filter: ${reason}\n  ${text}\n  ${' '.repeat(column)}^`,
+    })
+  }
+  assert.equal(asked.at(-1), 'nosuch.example.org')
+})
 
 test('every field is known by its name and in camel case', () => {
   for (const { name, column } of FIELDS) {

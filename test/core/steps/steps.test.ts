@@ -9,6 +9,7 @@ import { parsePrefix } from '../../../core/flow/prefix.ts'
 import { makeShape } from '../../../core/flow/shape.ts'
 import type { FlowReader } from '../../../core/flow/stream.ts'
 import { hmacPseudonyms, truncation } from '../../../core/steps/address-map.ts'
+import { newAddressSet } from '../../../core/steps/address-set.ts'
 import { anonymiser } from '../../../core/steps/anonymise.ts'
 import { stitcher } from '../../../core/steps/biflow.ts'
 import { deduplicator } from '../../../core/steps/dedup.ts'
@@ -73,10 +74,42 @@ test('every address of every field is replaced, and those that are kept are not'
   for (const column of addresses) assert.notEqual(out[0][column], out[1][column])
   assert.ok(out[0].srcMac !== macs.srcMac && out[0].postDstMac !== macs.postDstMac)
   assert.equal(step.counts.get('addresses replaced'), 2 * addresses.length)
+  assert.equal(step.counts.get('MAC addresses replaced'), 2)
 
   const keep = [parsePrefix('198.51.100.0/24')!, parsePrefix('2001:db8::/32')!]
   const same = anonymiser({ map: hmacPseudonyms(Buffer.from('a key of 16 bytes')), keep })
   assert.deepEqual(await done(same, [v4, v6]), [v4, v6])
+})
+
+test('the address that begins a route distinguisher is replaced, in each row once', async () => {
+  const batch = new FlowBatch()
+  const values = ['0001c63364070064', '0000fde8c6336407', '00020000fde80001'].map((hex) => Buffer.from(hex, 'hex'))
+  const starts = values.map((value) => batch.addBytes(value, 0, value.length))
+  const column = batch.column(ID.mplsVpnRd) as Uint32Array
+  batch.length = 4
+  for (const [row, which] of [0, 0, 1, 2].entries()) {
+    batch.shape[row] = batch.intern(makeShape([ID.mplsVpnRd]))
+    column.set([starts[which], 8], row * 2)
+  }
+  const step = anonymiser({ map: truncation(24, 48), keep: [] })
+  for await (const _ of step.run((async function* () { yield batch })())) { /* in place */ }
+  const found = [0, 1, 2, 3].map((row) => (
+    Buffer.from(batch.heap.subarray(column[row * 2], column[row * 2] + 8)).toString('hex')
+  ))
+  assert.deepEqual(found, ['0001c63364000064', '0001c63364000064', '0000fde8c6336407', '00020000fde80001'])
+  assert.equal(step.counts.get('addresses replaced'), 2)
+})
+
+test('an address is left if it was to be replaced, and took no other\'s place', async () => {
+  const replaced = newAddressSet()
+  const step = anonymiser({ map: truncation(24, 48), keep: [], replaced })
+  const rows = [
+    { srcAddr: '198.51.100.7', dstAddr: '198.51.100.0', nextHop: '0.0.0.0', srcMac: 0x001122334455 },
+    { srcAddr: '2001:db8:0:1::7', dstAddr: '2001:db8::', nextHop: '203.0.113.0', srcMac: 0x001122000000 },
+  ]
+  const out = await done(step, rows)
+  assert.equal(replaced.countIn(batchOf(out)), 1) // 203.0.113.0 is what it was
+  assert.equal(replaced.countIn(batchOf(rows)), 4)
 })
 
 test('truncation keeps the first bits, and the maker of a device', async () => {
