@@ -76,8 +76,8 @@ async function* unpackMember(source: ByteSource, inflater: Inflater): AsyncGener
       crc = crc32(chunk, crc)
       size = size + chunk.length >>> 0
       yield chunk
-    } else if (source.at === at && !await source.fill(source.left + 1)) {
-      failure ??= truncated('gzip', source.offset)
+    } else if (failure === undefined && source.at === at && !await source.fill(source.left + 1)) {
+      failure = truncated('gzip', source.offset)
     }
   }
   if (failure !== undefined) throw failure

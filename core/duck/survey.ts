@@ -94,8 +94,10 @@ async function surveyOnce(
 ): Promise<Survey> {
   const { own, foreign } = await tellApart(duck, paths, onBad)
   const windowed = window.since !== undefined || window.until !== undefined
-  const kept = windowed ? await inWindow(duck, own, window) : own
-  const columns = await presence(duck, kept)
+  const { kept, columns } = await askSound(own, onBad, async (files) => {
+    const kept = windowed ? await inWindow(duck, files, window) : files
+    return { kept, columns: await presence(duck, kept) }
+  })
   const fields = new Set(FIELDS.filter((field) => columns.get(sqlColumns(field)[0].name)?.any))
   const others = new Map<string, ForeignColumns>()
   for (const path of foreign) {
@@ -168,6 +170,26 @@ export function filesSql(paths: readonly string[]): string {
 
 function list(paths: readonly string[]): string {
   return `[${paths.map(quote).join(', ')}]`
+}
+
+/** Ask something of files; where that fails, those of which it fails alone are bad, the others are asked. */
+async function askSound<Answer>(
+  paths: readonly string[], onBad: (bad: BadFile) => void, ask: (paths: readonly string[]) => Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await ask(paths)
+  } catch {
+    const sound: string[] = []
+    for (const path of paths) {
+      try {
+        await ask([path])
+        sound.push(path)
+      } catch (error) {
+        onBad({ path, error: asError(error, path) })
+      }
+    }
+    return await ask(sound)
+  }
 }
 
 /** Sort files into flowkit's own and others by their metadata. */

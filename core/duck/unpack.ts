@@ -14,6 +14,7 @@ import { stringAt } from './values.ts'
 const MAX_COUNT = 2 ** 53
 /** Its upper half. */
 const HIGH_MAX = 2 ** 21
+const MAX_MAC = 2 ** 48 - 1
 const MAPPED = 0xffff
 
 /** A column of chunks. */
@@ -159,8 +160,10 @@ function unpackValues(
     case 'count': case 'time': case 'mac': {
       const halves = new Int32Array(buffer, byteOffset, rows * 2)
       const column = batch.column(field.id) as Float64Array
-      const over = joinHalves(halves, column, start, rows)
-      if (over && field.type === 'count') batch.saturated += saturate(halves, column, start, rows, validity)
+      if (!joinHalves(halves, column, start, rows)) break
+      if (field.type === 'count') batch.saturated += saturate(halves, column, start, rows, validity)
+      else if (field.type === 'time') clamp(column, start, rows, -MAX_COUNT, MAX_COUNT)
+      else clamp(column, start, rows, 0, MAX_MAC)
       break
     }
     default: {
@@ -176,29 +179,37 @@ function unpackValues(
   }
 }
 
-/** Signed 64-bit integers as doubles. @returns whether some may be over 2^53 */
+/** Signed 64-bit integers as doubles. @returns whether some may be below 0 or over 2^53 */
 function joinHalves(halves: Int32Array, out: Float64Array, start: number, rows: number): boolean {
   let over = false
   for (let row = 0, at = 0; row < rows; row++, at += 2) {
     const high = halves[at + 1]
     out[start + row] = high * 4294967296 + (halves[at] >>> 0)
-    if (high >= HIGH_MAX) over = true
+    if (high >>> 0 >= HIGH_MAX) over = true // with the sign for the highest bit
   }
   return over
 }
 
-/** Cut what is over 2^53. @returns how many were */
+/** Cut what is over 2^53, or below 0 in a damaged file. @returns how many were */
 function saturate(
   halves: Int32Array, column: Float64Array, start: number, rows: number, validity: Uint8Array | undefined,
 ): number {
   let count = 0
   for (let row = 0; row < rows; row++) {
     const high = halves[row * 2 + 1]
-    if (!has(validity, row) || high < HIGH_MAX || (high === HIGH_MAX && halves[row * 2] === 0)) continue
-    column[start + row] = MAX_COUNT
+    const isOver = high >>> 0 > HIGH_MAX || (high === HIGH_MAX && halves[row * 2] !== 0)
+    if (!isOver || !has(validity, row)) continue
+    column[start + row] = high < 0 ? 0 : MAX_COUNT
     count++
   }
   return count
+}
+
+/** Bring values into bounds that only those of damaged files are beyond. */
+function clamp(column: Float64Array, start: number, rows: number, least: number, most: number): void {
+  for (let row = start; row < start + rows; row++) {
+    column[row] = Math.min(Math.max(column[row], least), most)
+  }
 }
 
 /** IPv4-mapped addresses are IPv4, unless the row's EtherType says that its packets were IPv6. */

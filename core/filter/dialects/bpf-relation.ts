@@ -1,6 +1,7 @@
 import { FIELDS } from '../../flow/fields.ts'
 import type { Cursor } from '../language/cursor.ts'
-import type { Node, Operator } from '../node.ts'
+import { maxOf } from '../language/values.ts'
+import type { Node, Operator, Source } from '../node.ts'
 import { constant, headerPart, headerParts } from './bpf-headers.ts'
 
 const OPERATORS: Readonly<Record<string, Operator>> = {
@@ -34,7 +35,8 @@ export function parseRelation(cursor: Cursor, proto: string): Node {
   const { source } = part
   const isAddress = typeof source === 'number' && FIELDS[source].type === 'addr'
   if (mask === undefined && part.mask === undefined && !isAddress) {
-    return { kind: 'compare', source, operator, value }
+    if (value <= maxOf(source)) return { kind: 'compare', source, operator, value }
+    return compareBeyond(source, operator === '!=' || operator === '<' || operator === '<=')
   }
   // of bits only "none" and "some" have an order
   const not = operator === '!=' || (operator === '>' && value === 0)
@@ -42,7 +44,15 @@ export function parseRelation(cursor: Cursor, proto: string): Node {
   if (typeof source !== 'number') {
     throw cursor.fault(`bits of ${proto}[${words.join('')}] cannot be tested`, place)
   }
-  return { kind: 'bits', field: source, not, mask: ((mask ?? MAX) & (part.mask ?? MAX)) >>> 0, bits: value }
+  const most = isAddress ? MAX : maxOf(source)
+  if (value > most) return compareBeyond(source, not)
+  const bits = (mask ?? MAX) & (part.mask ?? MAX) & most
+  return { kind: 'bits', field: source, not, mask: bits >>> 0, bits: value }
+}
+
+/** A comparison with a number that no flow can have: it is always true where there is one, or never. */
+function compareBeyond(source: Source, isAlways: boolean): Node {
+  return { kind: 'compare', source, operator: isAlways ? '<=' : '>', value: maxOf(source) }
 }
 
 /** Numbers and their names with `|` and `&` between, or in parentheses. */
