@@ -8,8 +8,8 @@ import { packBlock } from './pack.ts'
 import { BUSY, SENT, STOPPED, type Answer, type Delivery, type FeedData, type Order } from './protocol.ts'
 import type { SqlValue } from './values.ts'
 
-/** Blocks on their way to DuckDB, of 0.5 or 1 MB: a row group, so that work goes on while one is compressed. */
-const BLOCKS_UNDER_WAY = 16
+/** Blocks on their way to DuckDB, of 0.5 or 1 MB: most of a row group, to work on while it compresses. */
+const BLOCKS_UNDER_WAY = 12
 /** Rows of a block at most. */
 const BLOCK_ROWS = 4096
 /** Buffers are made in multiples of this many bytes, so that they fit again. */
